@@ -1,0 +1,173 @@
+//! The envelope of everything on the relay: CloudEvents 1.0 in the Kafka protocol binding's binary mode, that is,
+//! attributes as headers `ce_*` and the JSON body as the record's value.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::plausible::plausible;
+use crate::{TenantId, Timestamp, Topic};
+
+pub const HEADER_ID: &str = "ce_id";
+pub const HEADER_SOURCE: &str = "ce_source";
+pub const HEADER_SPECVERSION: &str = "ce_specversion";
+pub const HEADER_TYPE: &str = "ce_type";
+pub const HEADER_TIME: &str = "ce_time";
+pub const HEADER_SUBJECT: &str = "ce_subject";
+pub const HEADER_TENANT: &str = "ce_tenant";
+/// CloudEvents' sequence extension: counts up per source. A consumer that has seen a higher one on the same partition
+/// from the same source has seen this event: that is how a resent outbox changes nothing.
+pub const HEADER_SEQUENCE: &str = "ce_sequence";
+pub const HEADER_CONTENT_TYPE: &str = "content-type";
+pub const CONTENT_TYPE: &str = "application/json";
+
+/// The largest body that a producer may send and a consumer decodes; a larger one is a reject.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventType {
+    CheckResult,
+    CheckRetired,
+    Problem,
+    TicketEvent,
+    Finding,
+    Prediction,
+}
+
+impl EventType {
+    pub const ALL: [Self; 6] =
+        [Self::CheckResult, Self::CheckRetired, Self::Problem, Self::TicketEvent, Self::Finding, Self::Prediction];
+
+    /// The CloudEvents `type`; its schema is `ingest/model/schemas/<name>.json`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CheckResult => "kizashi.check_result.v1",
+            Self::CheckRetired => "kizashi.check_retired.v1",
+            Self::Problem => "kizashi.problem.v1",
+            Self::TicketEvent => "kizashi.ticket_event.v1",
+            Self::Finding => "kizashi.finding.v1",
+            Self::Prediction => "kizashi.prediction.v1",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.name() == name)
+    }
+
+    #[must_use]
+    pub fn topic(self) -> Topic {
+        match self {
+            Self::CheckResult | Self::CheckRetired => Topic::CheckResults,
+            Self::Problem => Topic::Problems,
+            Self::TicketEvent => Topic::TicketEvents,
+            Self::Finding => Topic::Findings,
+            Self::Prediction => Topic::Predictions,
+        }
+    }
+}
+
+/// A body that travels: what the envelope needs to know of it.
+pub trait EventBody: Serialize + DeserializeOwned {
+    const TYPE: EventType;
+    const TOPIC: Topic;
+
+    /// Derived from the content: the same event always has the same id.
+    fn id(&self) -> String;
+    fn tenant(&self) -> &TenantId;
+    /// The check.
+    fn subject(&self) -> &str;
+    fn time(&self) -> Timestamp;
+    fn recorded(&self) -> bool;
+}
+
+/// An event ready for the relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub topic: Topic,
+    /// `tenant/check`: order is kept per key.
+    pub key: String,
+    /// `ce_*` attributes and the content type.
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Event {
+    /// `source` names the producer: instance and function, such as `kizashi/checks`.
+    ///
+    /// # Errors
+    /// When the body is over [`BODY_BYTES_MAX`] or does not serialise (a non-finite number is refused by the model).
+    pub fn of<B: EventBody>(body: &B, source: &str) -> Result<Self, DecodeError> {
+        let bytes = serde_json::to_vec(body).map_err(|e| DecodeError::Body(B::TYPE.name(), e.to_string()))?;
+        if bytes.len() > BODY_BYTES_MAX {
+            return Err(DecodeError::TooLarge(bytes.len()));
+        }
+        let headers = vec![
+            (HEADER_ID, body.id()),
+            (HEADER_SOURCE, source.to_owned()),
+            (HEADER_SPECVERSION, "1.0".to_owned()),
+            (HEADER_TYPE, B::TYPE.name().to_owned()),
+            (HEADER_TIME, body.time().rfc3339()),
+            (HEADER_SUBJECT, body.subject().to_owned()),
+            (HEADER_TENANT, body.tenant().to_string()),
+            (HEADER_CONTENT_TYPE, CONTENT_TYPE.to_owned()),
+        ];
+        Ok(Self { topic: B::TOPIC, key: format!("{}/{}", body.tenant(), body.subject()), headers, body: bytes })
+    }
+
+    #[must_use]
+    pub fn with_sequence(mut self, sequence: u64) -> Self {
+        self.headers.push((HEADER_SEQUENCE, sequence.to_string()));
+        self
+    }
+
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+/// Why a record is a reject. The text goes to the rejects table as its reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    #[error("the record has no {0} header; send CloudEvents 1.0 in Kafka binary mode")]
+    MissingHeader(&'static str),
+    #[error("event type {0:?} is not known here")]
+    UnknownType(String),
+    #[error("a {0} does not belong on topic {1}")]
+    WrongTopic(&'static str, Topic),
+    #[error("the body is {0} bytes; at most {BODY_BYTES_MAX} are accepted")]
+    TooLarge(usize),
+    #[error("the body is not a {0}: {1}")]
+    Body(&'static str, String),
+    #[error("the record's key or {HEADER_TENANT} header does not match the body's tenant")]
+    TenantMismatch,
+    #[error("{0}")]
+    Implausible(String),
+}
+
+/// The type that the headers declare, if it may be on this topic.
+///
+/// # Errors
+/// The reason for which the record is a reject.
+pub fn declared_type(topic: Topic, ce_type: Option<&str>) -> Result<EventType, DecodeError> {
+    let name = ce_type.ok_or(DecodeError::MissingHeader(HEADER_TYPE))?;
+    let of = EventType::from_name(name).ok_or_else(|| DecodeError::UnknownType(name.chars().take(80).collect()))?;
+    if of.topic() == topic { Ok(of) } else { Err(DecodeError::WrongTopic(of.name(), topic)) }
+}
+
+/// Decodes and checks a body; every consumer goes through here (the lake's columnar decoder keeps to the same rules).
+///
+/// # Errors
+/// The reason for which the record is a reject.
+pub fn decode<B: EventBody>(ce_tenant: Option<&str>, body: &[u8], received: Timestamp) -> Result<B, DecodeError> {
+    if body.len() > BODY_BYTES_MAX {
+        return Err(DecodeError::TooLarge(body.len()));
+    }
+    let decoded: B = serde_json::from_slice(body).map_err(|e| DecodeError::Body(B::TYPE.name(), e.to_string()))?;
+    if ce_tenant != Some(decoded.tenant().as_str()) {
+        return Err(DecodeError::TenantMismatch);
+    }
+    plausible(decoded.time(), received, decoded.recorded()).map_err(DecodeError::Implausible)?;
+    Ok(decoded)
+}

@@ -1,0 +1,79 @@
+//! Positions in the relay. An offset here is always the *next* one to read.
+
+use std::collections::BTreeMap;
+
+use crate::Topic;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    pub topic: Topic,
+    pub partition: i32,
+}
+
+impl std::fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// The next offset to read, per partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offsets(BTreeMap<TopicPartition, i64>);
+
+impl Offsets {
+    #[must_use]
+    pub fn get(&self, at: TopicPartition) -> Option<i64> {
+        self.0.get(&at).copied()
+    }
+
+    /// Moves forward only; an older position leaves the newer one.
+    pub fn advance(&mut self, at: TopicPartition, next: i64) {
+        let slot = self.0.entry(at).or_insert(next);
+        *slot = (*slot).max(next);
+    }
+
+    pub fn remove(&mut self, at: TopicPartition) {
+        self.0.remove(&at);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (TopicPartition, i64)> + '_ {
+        self.0.iter().map(|(at, next)| (*at, *next))
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether every position of `goal` has been reached.
+    #[must_use]
+    pub fn reached(&self, goal: &Self) -> bool {
+        goal.iter().all(|(at, next)| next == 0 || self.get(at).is_some_and(|mine| mine >= next))
+    }
+}
+
+impl FromIterator<(TopicPartition, i64)> for Offsets {
+    fn from_iter<I: IntoIterator<Item = (TopicPartition, i64)>>(items: I) -> Self {
+        let mut offsets = Self::default();
+        for (at, next) in items {
+            offsets.advance(at, next);
+        }
+        offsets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_never_moves_back() {
+        let at = TopicPartition { topic: Topic::CheckResults, partition: 3 };
+        let mut offsets = Offsets::from_iter([(at, 10)]);
+        offsets.advance(at, 7);
+        assert_eq!(offsets.get(at), Some(10));
+        assert!(offsets.reached(&Offsets::from_iter([(at, 10)])));
+        assert!(!offsets.reached(&Offsets::from_iter([(at, 11)])));
+        assert!(Offsets::default().reached(&Offsets::from_iter([(at, 0)])), "nothing was ever written there");
+    }
+}
