@@ -29,11 +29,17 @@ impl TenantId {
     /// When the name breaks the rule above.
     pub fn new(value: impl Into<String>) -> Result<Self, InvalidId> {
         let value = value.into();
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        let good = value.len() <= 63
-            && value.bytes().next().is_some_and(plain)
-            && value.bytes().all(|b| plain(b) || b == b'-' || b == b'_');
+        let good = Self::is_valid(&value);
         if good { Ok(Self(value)) } else { Err(InvalidId { what: "tenant", value: shown(&value), rule: Self::RULE }) }
+    }
+
+    /// Whether [`TenantId::new`] takes it, without an allocation.
+    #[must_use]
+    pub fn is_valid(value: &str) -> bool {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        value.len() <= 63
+            && value.bytes().next().is_some_and(plain)
+            && value.bytes().all(|b| plain(b) || b == b'-' || b == b'_')
     }
 
     #[must_use]
@@ -55,10 +61,16 @@ impl CheckId {
     /// When the name breaks the rule above.
     pub fn new(value: impl Into<String>) -> Result<Self, InvalidId> {
         let value = value.into();
-        let good = value.len() <= 128
-            && value.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
-            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-:/@".contains(&b));
+        let good = Self::is_valid(&value);
         if good { Ok(Self(value)) } else { Err(InvalidId { what: "check", value: shown(&value), rule: Self::RULE }) }
+    }
+
+    /// Whether [`CheckId::new`] takes it, without an allocation.
+    #[must_use]
+    pub fn is_valid(value: &str) -> bool {
+        value.len() <= 128
+            && value.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-:/@".contains(&b))
     }
 
     #[must_use]
