@@ -1,1 +1,10 @@
+//! Scenarios across crates, in one binary: the product is started as a user starts it and asked as a user asks it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+mod architecture;
+mod bad_input;
+mod chain;
+mod command_line;
+mod crash;
+mod recordings;
+mod support;

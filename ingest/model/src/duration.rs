@@ -75,8 +75,11 @@ impl fmt::Display for Span {
     /// The largest unit that divides it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.as_millis();
-        let (unit, factor) =
-            UNITS.iter().rev().find(|(_, factor)| ms != 0 && ms.is_multiple_of(u128::from(*factor))).unwrap_or(&("s", 1_000));
+        let (unit, factor) = UNITS
+            .iter()
+            .rev()
+            .find(|(_, factor)| ms != 0 && ms.is_multiple_of(u128::from(*factor)))
+            .unwrap_or(&("s", 1_000));
         write!(f, "{}{unit}", ms / u128::from(*factor))
     }
 }

@@ -20,7 +20,8 @@ fn shown(value: &str) -> String {
 /// A tenant: 1 to 63 of `a-z 0-9 - _`, the first a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct TenantId(#[schemars(regex(pattern = r"^[a-z0-9][a-z0-9_-]{0,62}$"))] String);
+#[schemars(extend("pattern" = r"^[a-z0-9][a-z0-9_-]{0,62}$"))]
+pub struct TenantId(String);
 
 impl TenantId {
     const RULE: &str = "use 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit";
@@ -51,7 +52,8 @@ impl TenantId {
 /// A check within its tenant: 1 to 128 of letters, digits and `. _ - : / @`, the first a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct CheckId(#[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$"))] String);
+#[schemars(extend("pattern" = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$"))]
+pub struct CheckId(String);
 
 impl CheckId {
     const RULE: &str =

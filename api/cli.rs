@@ -1,0 +1,237 @@
+//! The words of the command line, and the help that teaches them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kizashi_model::{CheckId, Span, TenantId};
+
+#[derive(Parser, Debug)]
+#[command(
+    name = "kizashi",
+    version,
+    about = "Kizashi (兆) watches systems and opens the ticket before the outage",
+    long_about = "Kizashi (兆, the sign before the event) runs checks, keeps every result in a lake that speaks SQL, opens one \
+                  ticket per problem, and predicts failures before they happen.\n\n\
+                  With no command it starts everything in this process and watches this host.",
+    after_help = "Examples:\n  \
+        kizashi                                   start, and watch this host\n  \
+        kizashi sql 'select * from current_state' ask the running product\n  \
+        kizashi tickets                           what is open\n  \
+        kizashi tickets close 3 --code fixed --comment 'log rotation was off'\n  \
+        kizashi demo                              a real recording: the ticket comes before the failure\n  \
+        kizashi validate --schema                 the JSON Schema of the configuration"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Where the product is: shared by every command.
+#[derive(Args, Debug, Clone)]
+pub struct Place {
+    /// The configuration file. Without it: kizashi.toml in this folder, if there is one, else the defaults. The folder
+    /// kizashi.d beside it may hold more checks (*.toml) and your own SQL (queries/).
+    #[arg(long, short, global = true, env = "KIZASHI_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data folder, instead of the one in the configuration.
+    #[arg(long, global = true, env = "KIZASHI_DATA", value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Address of the running product, for the commands that ask it; without it: the configuration's.
+    #[arg(long, global = true, env = "KIZASHI_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// Token for the running product; without it: the one that `up` left in the data folder for this user.
+    #[arg(long, global = true, env = "KIZASHI_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Start everything in this process (the default command)
+    #[command(after_help = "SIGTERM and Ctrl-C drain and stop within 20 s. SIGHUP reads the checks again and keeps their states.")]
+    Up(UpArgs),
+    /// Check the configuration, the queries and their tests without starting anything
+    Validate(ValidateArgs),
+    /// Ask the running product in SQL
+    #[command(after_help = "Tables: check_results, samples, problems, ticket_events, findings, predictions, rejects.\n\
+        Views:  current_state, tickets, open_tickets, availability_per_day and more; `select * from columns` explains each column.\n\n\
+        Example: kizashi sql --format csv \"select slot, value from samples where metric = 'used_percent' order by slot\"")]
+    Sql(SqlArgs),
+    /// List tickets, read one, and work on it
+    Tickets(TicketsArgs),
+    /// Bring a CSV or Parquet file of times and values onto a check; the same file again changes nothing
+    Import(ImportArgs),
+    /// Replay a recording at speed, judged at the recording's own time
+    Replay(ReplayArgs),
+    /// Run a detector or a prediction over stored history and print its decisions
+    Backtest(BacktestArgs),
+    /// Replay a real recording of a failure and watch the ticket appear before it
+    Demo(DemoArgs),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Up(UpArgs::default())
+    }
+}
+
+#[derive(Args, Debug, Default)]
+pub struct UpArgs {
+    /// Listen here instead of the configured address, such as 127.0.0.1:0 for a free port
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct ValidateArgs {
+    /// Print the JSON Schema of the configuration and stop
+    #[arg(long)]
+    pub schema: bool,
+    /// Run every check once and show what it says
+    #[arg(long)]
+    pub run: bool,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Table,
+    Csv,
+    Json,
+    Parquet,
+}
+
+impl Format {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct SqlArgs {
+    /// One statement; `-` reads it from standard input
+    pub statement: String,
+    #[arg(long, short, value_enum, default_value = "table")]
+    pub format: Format,
+    /// Only this tenant's rows; without it every tenant that the token covers
+    #[arg(long)]
+    pub tenant: Option<TenantId>,
+    /// Write to a file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct TicketsArgs {
+    #[command(subcommand)]
+    pub action: Option<TicketAction>,
+    #[arg(long, global = true, default_value = "default")]
+    pub tenant: TenantId,
+    /// Also the closed ones
+    #[arg(long)]
+    pub all: bool,
+    /// One JSON object per line
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum TicketAction {
+    /// One ticket with its history and evidence
+    Show { number: i64 },
+    Comment { number: i64, text: String },
+    Assign { number: i64, person: String },
+    /// 1 (highest) to 5
+    Prioritise { number: i64, priority: u8 },
+    Close {
+        number: i64,
+        /// fixed, false_alarm, duplicate, no_action_needed or expected
+        #[arg(long)]
+        code: String,
+        #[arg(long)]
+        comment: Option<String>,
+    },
+    Reopen { number: i64, #[arg(long)] comment: Option<String> },
+}
+
+/// How a file of times and values becomes samples of a check.
+#[derive(Args, Debug, Clone)]
+pub struct SeriesArgs {
+    /// CSV with a header, or Parquet
+    pub file: PathBuf,
+    /// The check that gets the samples
+    #[arg(long)]
+    pub check: CheckId,
+    #[arg(long, default_value = "default")]
+    pub tenant: TenantId,
+    /// Column with the time: RFC 3339, `YYYY-MM-DD HH:MM:SS` (UTC), or a number of seconds or milliseconds since the epoch
+    #[arg(long, default_value = "timestamp", value_name = "COLUMN")]
+    pub time: String,
+    /// Column with the value
+    #[arg(long, default_value = "value", value_name = "COLUMN")]
+    pub value: String,
+    /// Name of the metric
+    #[arg(long, default_value = "value")]
+    pub metric: String,
+    /// Unit of the metric, such as %, ms, By
+    #[arg(long, default_value = "1")]
+    pub unit: String,
+    /// The value at which the resource is exhausted, such as 100 for a percentage: what is predicted towards
+    #[arg(long)]
+    pub limit: Option<f64>,
+    /// At or above this value (below, with --falling) the state is WARNING
+    #[arg(long)]
+    pub warning: Option<f64>,
+    /// At or above this value (below, with --falling) the state is CRITICAL
+    #[arg(long)]
+    pub critical: Option<f64>,
+    /// Low values are the bad ones
+    #[arg(long)]
+    pub falling: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    #[command(flatten)]
+    pub series: SeriesArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct ReplayArgs {
+    #[command(flatten)]
+    pub series: SeriesArgs,
+    /// How much faster than it happened
+    #[arg(long, default_value_t = 3600.0)]
+    pub speed: f64,
+}
+
+#[derive(Args, Debug)]
+pub struct BacktestArgs {
+    /// File in queries/detectors or queries/predictions, by path or by name
+    pub query: String,
+    #[arg(long, default_value = "default")]
+    pub tenant: TenantId,
+    /// First slot, RFC 3339 or a date; without it: where the history begins
+    #[arg(long)]
+    pub from: Option<String>,
+    /// Last slot, RFC 3339 or a date; without it: where the history ends
+    #[arg(long)]
+    pub to: Option<String>,
+    /// Print every decision, not only those that fired
+    #[arg(long)]
+    pub all: bool,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// How long the replay takes
+    #[arg(long, default_value = "90s")]
+    pub within: Span,
+}

@@ -1,0 +1,25 @@
+//! One file per command.
+
+pub mod backtest;
+pub mod demo;
+pub mod import;
+pub mod replay;
+pub mod series;
+pub mod sql;
+pub mod tickets;
+pub mod validate;
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Shown on standard error, and only when somebody looks.
+pub fn progress(of: u64, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(of);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {eta}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}

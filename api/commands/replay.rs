@@ -1,0 +1,95 @@
+//! `kizashi replay`: a recording at speed, judged at the recording's own time.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use kizashi_model::Timestamp;
+
+use super::series::{Totals, send};
+use crate::cli::{Place, ReplayArgs, SeriesArgs};
+use crate::client::Client;
+use crate::config::load;
+use crate::recording;
+
+/// Points go out this often.
+const PIECE_EVERY: Duration = Duration::from_secs(1);
+/// After the last point: how long the product may take to judge it.
+const JUDGED_WITHIN: Duration = Duration::from_secs(30);
+
+pub fn run(place: &Place, args: &ReplayArgs) -> Result<()> {
+    if !(args.speed.is_finite() && args.speed > 0.0) {
+        bail!("--speed {} is not possible; 3600 replays an hour in a second", args.speed);
+    }
+    let loaded = load(place)?;
+    let client = Client::new(place, &loaded)?;
+    let mut recording = recording::read(&args.series)?;
+    recording.points.sort_by_key(|(at, _)| *at);
+    let totals = paced(&client, &args.series, &recording.points, args.speed, |ticket| println!("{ticket}"))?;
+    totals.print(&recording.rejected);
+    Ok(())
+}
+
+/// Sends the points, ordered by time, `speed` times faster than they happened; calls `ticket` with each new ticket of the
+/// tenant, and the recorded time at which it was first seen.
+///
+/// # Errors
+/// When the product cannot be asked.
+pub fn paced(
+    client: &Client,
+    args: &SeriesArgs,
+    points: &[(Timestamp, f64)],
+    speed: f64,
+    mut ticket: impl FnMut(String),
+) -> Result<Totals> {
+    let first = points.first().context("the recording is empty")?.0;
+    let bar = super::progress(points.len() as u64, "replaying");
+    let start = Instant::now();
+    let mut totals = Totals::default();
+    let mut seen: BTreeSet<i64> = tickets(client, args)?.into_iter().map(|(number, _)| number).collect();
+    let mut sent = 0;
+    let mut show_new = |bar: &indicatif::ProgressBar, reached: Timestamp| -> Result<()> {
+        for (number, title) in tickets(client, args)? {
+            if seen.insert(number) {
+                bar.suspend(|| ticket(format!("{reached}  ticket #{number}: {title}")));
+            }
+        }
+        Ok(())
+    };
+    while sent < points.len() {
+        #[allow(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+        let reached = Timestamp(first.0.saturating_add((start.elapsed().as_secs_f64() * speed * 1e3) as i64));
+        let end = sent + points[sent..].partition_point(|(at, _)| *at <= reached);
+        for piece in points[sent..end].chunks(super::series::PIECE) {
+            send(client, args, piece, &mut totals)?;
+            bar.inc(piece.len() as u64);
+        }
+        sent = end;
+        show_new(&bar, reached)?;
+        std::thread::park_timeout(PIECE_EVERY);
+    }
+    let last = points[points.len() - 1].0;
+    let end = Instant::now();
+    while end.elapsed() < JUDGED_WITHIN && !judged(client, args, last)? {
+        std::thread::park_timeout(PIECE_EVERY);
+    }
+    show_new(&bar, last)?;
+    bar.finish_and_clear();
+    Ok(totals)
+}
+
+/// Number and title of the check's tickets.
+fn tickets(client: &Client, args: &SeriesArgs) -> Result<Vec<(i64, String)>> {
+    let page = client.get(&format!("/api/v1/tickets?tenant={}&check_id={}&limit=1000", args.tenant, args.check))?;
+    let items = page["items"].as_array().context("the answer holds no tickets")?;
+    let mut found: Vec<(i64, String)> =
+        items.iter().filter_map(|t| Some((t["number"].as_i64()?, t["title"].as_str()?.to_owned()))).collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Whether foresight has judged the check up to `last`.
+fn judged(client: &Client, args: &SeriesArgs, last: Timestamp) -> Result<bool> {
+    let ready = client.get(&format!("/api/v1/checks?tenant={}&check_id={}", args.tenant, args.check))?;
+    Ok(ready["items"][0]["last_slot_ms"].as_i64().is_some_and(|at| at >= last.0))
+}

@@ -1,0 +1,117 @@
+//! The configuration: one TOML file and a folder beside it. Every key is optional, an unknown one is refused, and all of
+//! it is validated when it is read.
+
+mod load;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use kizashi_checks::Definition;
+use kizashi_engine::EngineConfig;
+use kizashi_http::HttpConfig;
+use kizashi_lake::LakeConfig;
+use kizashi_model::{Span, TenantId};
+use kizashi_monitor::MonitorConfig;
+use kizashi_relay::RelayConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use load::{Loaded, load};
+
+/// kizashi.toml
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where everything is kept. Relative to the configuration file. Default: kizashi-data.
+    pub data: Option<PathBuf>,
+    /// What this host watches of itself.
+    pub host: HostConfig,
+    pub checks: ChecksConfig,
+    pub relay: RelayConfig,
+    pub monitor: MonitorConfig,
+    pub lake: LakeConfig,
+    pub sql: EngineConfig,
+    pub foresight: ForesightConfig,
+    pub http: HttpConfig,
+    /// The checks of this file; those of kizashi.d/*.toml are added.
+    pub check: Vec<Definition>,
+}
+
+/// Checks that exist without being written down.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HostConfig {
+    /// Watch CPU, memory and every file system of this host. Default: true.
+    pub enabled: bool,
+    /// The tenant that they belong to. Default: default.
+    pub tenant: TenantId,
+}
+
+impl Default for HostConfig {
+    fn default() -> Self {
+        #[allow(clippy::expect_used, reason = "the literal is a valid name, as the tests show")]
+        let tenant = TenantId::new("default").expect("a valid name");
+        Self { enabled: true, tenant }
+    }
+}
+
+/// How checks are run.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChecksConfig {
+    /// At most this many checks run at once. Default: 64.
+    pub concurrency: usize,
+    /// Results wait here on disk while the relay is away; when it is full, checks wait. Default: 1024 MiB.
+    pub spool_mb_max: u64,
+}
+
+impl Default for ChecksConfig {
+    fn default() -> Self {
+        Self { concurrency: 64, spool_mb_max: 1024 }
+    }
+}
+
+/// Detectors and predictions.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ForesightConfig {
+    /// Run them. Default: true.
+    pub enabled: bool,
+    /// Look for new samples this often; each query's own `every` still holds. Default: 2s.
+    pub tick: Span,
+}
+
+impl Default for ForesightConfig {
+    fn default() -> Self {
+        Self { enabled: true, tick: Span::from_secs(2) }
+    }
+}
+
+impl Config {
+    /// What serde cannot see: bounds between keys. Each message begins with the key.
+    fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.checks.concurrency == 0 {
+            found.push("checks.concurrency is 0: no check would ever run; use 1 or more".to_owned());
+        }
+        if self.checks.spool_mb_max == 0 {
+            found.push("checks.spool_mb_max is 0: no result could be kept; use 1 or more".to_owned());
+        }
+        if self.foresight.tick.ms() < 100 {
+            found.push("foresight.tick is below 100ms: it would only burn CPU; use 1s or more".to_owned());
+        }
+        if self.http.listen.parse::<SocketAddr>().is_err() {
+            found.push(format!("http.listen is {:?}: write an address and a port, such as 127.0.0.1:8080", self.http.listen));
+        }
+        found.extend(self.relay.validate().err());
+        found.extend(self.lake.validate().err());
+        found.extend(self.sql.validate().err());
+        found.extend(self.monitor.validate().err());
+        found
+    }
+}
+
+/// The JSON Schema of kizashi.toml.
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Config)
+}

@@ -1,0 +1,104 @@
+//! From the checks to the spool: results become durable here, each in one write with the position of its check.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use kizashi_checks::{Outcome, Resume};
+use kizashi_model::{CheckId, CheckRetired, Event, TenantId, Timestamp};
+use kizashi_relay::Spool;
+use tokio::sync::mpsc;
+use tracing::{error, warn};
+
+/// `ce_source` of check results.
+pub const SOURCE: &str = "kizashi/checks";
+
+const BATCH_MAX: usize = 256;
+const RETRY_MS_MAX: u64 = 5_000;
+
+/// What the checks hand over.
+#[derive(Debug)]
+pub enum Intake {
+    Outcome(Box<Outcome>),
+    Retired(CheckRetired),
+}
+
+/// Runs until every sender is gone, so that nothing measured is left behind.
+pub async fn run(spool: Arc<Spool>, mut results: mpsc::Receiver<Intake>, health: kizashi_http::ComponentHealth) -> Result<()> {
+    health.ready();
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    while results.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let mut events = Vec::with_capacity(batch.len());
+        let mut marks = Vec::with_capacity(batch.len());
+        for intake in batch.drain(..) {
+            let (event, mark) = encode(&intake);
+            match event {
+                Ok(event) => events.push(event),
+                Err(reason) => error!(%reason, "a check result could not be encoded"),
+            }
+            marks.extend(mark);
+        }
+        append(&spool, events, marks, &health).await?;
+    }
+    Ok(())
+}
+
+/// Tries until it is written: while the disk is full the checks wait behind the bounded channel.
+async fn append(spool: &Arc<Spool>, events: Vec<Event>, marks: Vec<(String, Vec<u8>)>, health: &kizashi_http::ComponentHealth) -> Result<()> {
+    let mut wait_ms = 100;
+    loop {
+        let (spool, events, marks) = (spool.clone(), events.clone(), marks.clone());
+        match tokio::task::spawn_blocking(move || spool.append(events, marks)).await? {
+            Ok(()) => {
+                health.ready();
+                return Ok(());
+            }
+            Err(error) if error.may_retry() => {
+                warn!(%error, wait_ms, "check results wait for the spool");
+                health.degraded(error.to_string());
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+                wait_ms = (wait_ms * 2).min(RETRY_MS_MAX);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn encode(intake: &Intake) -> (Result<Event, kizashi_model::DecodeError>, Option<(String, Vec<u8>)>) {
+    match intake {
+        Intake::Outcome(outcome) => {
+            let result = &outcome.result;
+            let mark = mark(result.slot_ms, outcome.mark.as_deref());
+            (Event::of(result, SOURCE), Some((mark_key(&result.tenant, &result.check_id), mark)))
+        }
+        Intake::Retired(retired) => (Event::of(retired, SOURCE), None),
+    }
+}
+
+fn mark_key(tenant: &TenantId, check: &CheckId) -> String {
+    format!("check/{tenant}/{check}")
+}
+
+/// The slot, eight bytes big-endian, then what the check itself wants to remember; absent and empty are told apart.
+fn mark(slot: Timestamp, own: Option<&[u8]>) -> Vec<u8> {
+    let mut bytes = slot.0.to_be_bytes().to_vec();
+    if let Some(own) = own {
+        bytes.push(1);
+        bytes.extend_from_slice(own);
+    }
+    bytes
+}
+
+/// Where a check goes on. A mark that cannot be read starts it afresh, and says so.
+pub fn resume(spool: &Spool, tenant: &TenantId, check: &CheckId) -> Resume {
+    let bytes = match spool.mark(&mark_key(tenant, check)) {
+        Ok(bytes) => bytes.unwrap_or_default(),
+        Err(error) => {
+            warn!(%tenant, %check, %error, "the position of {check} cannot be read; it starts afresh");
+            Vec::new()
+        }
+    };
+    let Some((slot, rest)) = bytes.split_first_chunk::<8>() else { return Resume::default() };
+    let own = rest.split_first().map(|(_, own)| own.to_vec());
+    Resume { last_slot: Some(Timestamp(i64::from_be_bytes(*slot))), mark: own }
+}

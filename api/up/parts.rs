@@ -1,0 +1,93 @@
+//! What the product is made of, opened and running.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use kizashi_desk::Desk;
+use kizashi_engine::Engine;
+use kizashi_foresight::{Foresight, Registry};
+use kizashi_http::Health;
+use kizashi_lake::Lake;
+use kizashi_model::{Clock, Timestamp};
+use kizashi_relay::{Relay, Spool};
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::importer::RelayImporter;
+use super::intake;
+use super::tasks::Tasks;
+use crate::config::{Config, Loaded};
+use crate::data_folder::DataFolder;
+
+const MB: u64 = 1024 * 1024;
+
+pub struct Parts {
+    pub relay: Arc<dyn Relay>,
+    pub spool: Arc<Spool>,
+    pub desk: Desk,
+    pub lake: Lake,
+    pub engine: Engine,
+    pub foresight: Foresight,
+    /// Counts imports, so that foresight looks at recordings only when there is something new.
+    pub imported: watch::Sender<u64>,
+}
+
+impl Parts {
+    pub async fn open(folder: &DataFolder, loaded: &Loaded, clock: &Clock) -> Result<Self> {
+        let config = &loaded.config;
+        let registry = Registry::load(loaded.queries.as_deref()).context("queries")?;
+        let relay = kizashi_relay::open(&config.relay, &folder.path("relay"), clock.clone()).context("relay")?;
+        let spool = Spool::open(&folder.path("spool"), intake::SOURCE, config.checks.spool_mb_max * MB).context("spool")?;
+        let desk = Desk::open(&folder.path("desk.db"), clock.clone()).await.context("database")?;
+        let root = folder.path("lake");
+        let lake = Lake::open(&root, config.lake.clone()).await.context("lake")?;
+        let mut engine = Engine::builder(&root, config.sql.clone());
+        for function in kizashi_foresight::functions() {
+            engine = engine.register_udwf(function);
+        }
+        if let Some(queries) = &loaded.queries {
+            engine = engine.views(&queries.join("views"));
+        }
+        let engine = engine.open().context("SQL")?;
+        let foresight = Foresight::new(engine.clone(), registry);
+        Ok(Self { relay, spool: Arc::new(spool), desk, lake, engine, foresight, imported: watch::Sender::new(0) })
+    }
+
+    /// Starts the consumers and the forwarders.
+    pub fn run(&self, tasks: &mut Tasks, stop: &CancellationToken, health: &Arc<Health>, clock: &Clock, config: &Config) {
+        let ready = |name: &str| health.register(name).ready();
+        tasks.add("the spool's forwarder", {
+            let (spool, relay, stop) = (self.spool.clone(), self.relay.clone(), stop.clone());
+            async move { Ok(spool.forward(relay, stop).await) }
+        });
+        ready("relay");
+        tasks.add("the monitor", {
+            let (desk, relay, clock, stop, config) = (self.desk.clone(), self.relay.clone(), clock.clone(), stop.clone(), config.monitor.clone());
+            async move { kizashi_monitor::run(desk, relay, clock, stop, config).await.context("monitor") }
+        });
+        ready("monitor");
+        tasks.add("the desk", {
+            let (desk, relay, stop) = (self.desk.clone(), self.relay.clone(), stop.clone());
+            async move { desk.consume(relay, stop).await.context("desk") }
+        });
+        tasks.add("the outbox", {
+            let (desk, relay, stop) = (self.desk.clone(), self.relay.clone(), stop.clone());
+            async move { desk.forward_outbox(relay, stop).await.context("outbox") }
+        });
+        ready("desk");
+        tasks.add("the lake", {
+            let (lake, relay, clock, stop) = (self.lake.clone(), self.relay.clone(), clock.clone(), stop.clone());
+            async move { kizashi_lake::run(lake, relay, clock, stop).await.context("lake") }
+        });
+        ready("lake");
+    }
+
+    pub fn importer(self: &Arc<Self>, clock: Clock) -> RelayImporter {
+        RelayImporter { parts: self.clone(), clock, turn: Mutex::new(()) }
+    }
+}
+
+/// Event time as SQL parameter.
+pub fn at(time: Timestamp) -> kizashi_engine::ScalarValue {
+    kizashi_engine::timestamp(time)
+}

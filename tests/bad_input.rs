@@ -1,0 +1,137 @@
+//! Bad input gets an error that says what, where and what to do; nothing is lost and the product goes on.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::product::run;
+use crate::support::{Product, Settings};
+
+fn refused(home: &Path, toml: &str) -> String {
+    std::fs::write(home.join("kizashi.toml"), toml).unwrap();
+    let out = run(home, &["validate"]);
+    assert!(!out.status.success(), "{toml} was accepted");
+    String::from_utf8(out.stderr).unwrap()
+}
+
+#[test]
+fn an_error_in_the_configuration_names_file_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: &[(&str, &[&str])] = &[
+        ("\ncolour = 1\n", &["kizashi.toml:2", "colour"]),
+        ("[http]\n\nlisten = 5\n", &["kizashi.toml:3", "listen"]),
+        ("[[check]]\nid = \"web\"\nurl = { address = \"not a url\" }\n", &["kizashi.toml:3", "not a url"]),
+        ("[[check]]\nid = \"x\"\n[check.log]\npath = \"/x\"\ninclude = \"(\"\n", &["kizashi.toml:5", "include"]),
+        ("[[check]]\nid = \"x\"\ninterval = \"soon\"\ncpu = {}\n", &["kizashi.toml:3", "soon", "30s"]),
+        ("[[check]]\nid = \"x\"\n", &["kizashi.toml", "\"x\"", "disk"]),
+        ("[[check]]\nid = \"x\"\ncpu = {}\n[[check]]\nid = \"x\"\ncpu = {}\n", &["already in", "another id"]),
+        ("[[check]]\nid = \"x\"\ninterval = \"5s\"\ntimeout = \"10s\"\ncpu = {}\n", &["\"x\"", "timeout"]),
+        ("[checks]\nconcurrency = 0\n", &["checks.concurrency", "1 or more"]),
+        ("[relay.kafka]\nbootstrap = \"\"\n", &["relay.kafka"]),
+        ("[host]\ntenant = \"A B\"\n", &["kizashi.toml:2", "A B"]),
+    ];
+    for (toml, words) in cases {
+        let said = refused(folder.path(), toml);
+        for word in *words {
+            assert!(said.contains(word), "{word:?} is not in {said:?} for {toml:?}");
+        }
+    }
+}
+
+#[test]
+fn errors_of_the_folder_name_their_own_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("kizashi.d")).unwrap();
+    std::fs::write(folder.path().join("kizashi.d/web.toml"), "[[check]]\nid = \"web\"\nurll = {}\n").unwrap();
+    let said = refused(folder.path(), "");
+    assert!(said.contains("kizashi.d/web.toml:3") && said.contains("urll"), "{said}");
+}
+
+#[test]
+fn a_detector_that_is_wrong_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let detectors = folder.path().join("kizashi.d/queries/detectors");
+    std::fs::create_dir_all(&detectors).unwrap();
+    std::fs::write(detectors.join("mine.sql"), "-- title: mine\nselect now()\n").unwrap();
+    let said = refused(folder.path(), "");
+    assert!(said.contains("mine.sql"), "{said}");
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let out = run(folder.path(), &["up", "--listen", &address]);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(!out.status.success() && said.contains(&address) && said.contains("--listen"), "{said}");
+}
+
+#[test]
+fn a_data_folder_of_a_newer_format_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("kizashi-data")).unwrap();
+    std::fs::write(folder.path().join("kizashi-data/format"), "99\n").unwrap();
+    let out = run(folder.path(), &["up", "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(!out.status.success() && said.contains("format 99") && said.contains("newer kizashi"), "{said}");
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    // A file where the folder should be refuses root as well, for whom permissions do not count.
+    std::fs::write(folder.path().join("kizashi-data"), "").unwrap();
+    let out = run(folder.path(), &["up", "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(!out.status.success() && said.contains("kizashi-data") && said.contains("--data"), "{said}");
+}
+
+#[test]
+fn sql_that_writes_or_does_not_parse_or_does_not_end_is_an_error_and_the_product_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let product = Product::start(folder.path(), &Settings::quiet("[sql]\ntimeout = \"2s\"\n"));
+    for statement in [
+        "drop table check_results",
+        "insert into samples values (1)",
+        "copy (select 1) to '/tmp/x.csv'",
+        "create external table t stored as csv location '/etc/passwd'",
+        "select nothing from nowhere",
+        "select",
+        "select count(*) from check_results a, generate_series(1, 100000000000) b, generate_series(1, 100000000000) c",
+    ] {
+        let answer = product.sql(statement);
+        assert!(answer.as_ref().is_err_and(|e| e.starts_with('4') || e.starts_with("503") || e.starts_with("504")), "{statement}: {answer:?}");
+        assert_eq!(product.sql("select 1 as one").unwrap(), [json!({"one": 1})]);
+    }
+}
+
+#[test]
+fn an_import_of_nonsense_says_which_rows_and_takes_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let product = Product::start(folder.path(), &Settings::quiet("[lake]\nlinger = \"100ms\"\n"));
+    std::fs::write(
+        folder.path().join("some.csv"),
+        "timestamp,value\n2026-01-01 00:00:00,1\n2026-01-01 00:00:10,NaN\nyesterday,3\n2026-01-01 00:00:20,\n2999-01-01 00:00:00,5\n2026-01-01 00:00:30,1e308\n",
+    )
+    .unwrap();
+    let import = || {
+        let out = run(folder.path(), &["import", "some.csv", "--check", "some"]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let said = import();
+    assert!(said.contains("2 accepted, 0 already there, 4 rejected"), "{said}");
+    for words in ["row 2: the value NaN is not finite", "row 3: the time cannot be read", "row 4: the value is missing", "ahead of its receipt"] {
+        assert!(said.contains(words), "{words:?} is not in {said}");
+    }
+    assert!(import().contains("0 accepted, 2 already there"), "the same file again changes nothing");
+    let rows = product.sql("select value from samples where check_id = 'some' order by slot").unwrap();
+    assert_eq!(rows, [json!({"value": 1.0}), json!({"value": 1e308})]);
+
+    let missing = run(folder.path(), &["import", "none.csv", "--check", "some"]);
+    assert!(!missing.status.success() && String::from_utf8_lossy(&missing.stderr).contains("none.csv"));
+    let columns = run(folder.path(), &["import", "some.csv", "--check", "some", "--value", "weight"]);
+    assert!(String::from_utf8_lossy(&columns.stderr).contains("it has timestamp, value"));
+}

@@ -1,0 +1,32 @@
+//! `cargo bench`: our figure and the floor's, in the same run. Every line is `name value unit`.
+//!
+//! `KIZASHI_KAFKA=host:port cargo bench` measures over a broker as well. Names after `--` choose: throughput, ticket,
+//! visible, idle.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+mod cpu;
+mod events;
+mod idle;
+mod latency;
+mod throughput;
+
+fn main() {
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|c| c == name);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    for relay in events::relays() {
+        println!("# relay: {}", relay.name);
+        if wants("throughput") {
+            throughput::run(&runtime, &relay);
+        }
+        if wants("ticket") {
+            latency::to_ticket(&runtime, &relay);
+        }
+        if wants("visible") {
+            latency::to_sql(&runtime, &relay);
+        }
+    }
+    if wants("idle") {
+        idle::run();
+    }
+}

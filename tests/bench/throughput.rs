@@ -1,0 +1,98 @@
+//! Relay to committed Delta, in check results per CPU-second, beside a bare consume of the same topic.
+
+use std::time::{Duration, Instant};
+
+use kizashi_lake::{Lake, LakeConfig};
+use kizashi_model::{Offsets, Timestamp, Topic, TopicPartition};
+use kizashi_relay::{Batch, Polled};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Message as _};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::cpu;
+use crate::events::{Measured, clock, event, place};
+
+const ROWS: u64 = 1_000_000;
+const PUBLISH: u64 = 5_000;
+const WITHIN: Duration = Duration::from_secs(300);
+
+pub fn run(runtime: &Runtime, of: &Measured) {
+    let place = place(of, "throughput");
+    let start = Timestamp(clock().now().0 - 3 * 3_600_000);
+    for first in (0..ROWS).step_by(PUBLISH as usize) {
+        let events = (first..first + PUBLISH).map(|i| event(i, start)).collect();
+        runtime.block_on(place.relay.publish(events)).unwrap();
+    }
+    let goal = runtime.block_on(place.relay.end_offsets(&[Topic::CheckResults])).unwrap();
+
+    let bare = measure(|| match &of.kafka {
+        Some(broker) => bare_rdkafka(broker, &format!("{}.{}", place.prefix, Topic::CheckResults)),
+        None => bare_port(&place, &goal),
+    });
+    let lake = measure(|| to_lake(runtime, &place, &goal));
+    let floor = if of.kafka.is_some() { "bare rdkafka" } else { "bare consume" };
+    println!("throughput.{}.bare {bare:.0} rows/CPU-s ({floor})", of.name);
+    println!("throughput.{}.lake {lake:.0} rows/CPU-s (each with 3 samples, committed)", of.name);
+    println!("throughput.{}.ratio {:.3}", of.name, lake / bare);
+}
+
+fn measure(work: impl FnOnce() -> u64) -> f64 {
+    let (cpu, wall) = (cpu::time("self"), Instant::now());
+    let rows = work();
+    let used = cpu::time("self") - cpu;
+    println!("#   {rows} rows, {:.2} s wall, {:.2} s CPU", wall.elapsed().as_secs_f64(), used.as_secs_f64());
+    rows as f64 / used.as_secs_f64()
+}
+
+fn bare_rdkafka(broker: &str, topic: &str) -> u64 {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", broker)
+        .set("group.id", format!("bare-{}", std::process::id()))
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.queue.backoff.ms", "10")
+        .create()
+        .unwrap();
+    consumer.subscribe(&[topic]).unwrap();
+    let (mut rows, mut bytes, begun) = (0, 0, Instant::now());
+    while rows < ROWS {
+        assert!(begun.elapsed() < WITHIN, "only {rows} rows came");
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            bytes += message.unwrap().payload().unwrap().len();
+            rows += 1;
+        }
+    }
+    assert!(bytes > 0);
+    rows
+}
+
+fn bare_port(place: &crate::events::Place, goal: &Offsets) -> u64 {
+    let mut consumer = place.relay.consumer("bare", &[Topic::CheckResults], Box::new(|_| Ok(Some(0)))).unwrap();
+    let (mut batch, mut at, mut rows, begun) = (Batch::default(), Offsets::default(), 0, Instant::now());
+    while !at.reached(goal) {
+        assert!(begun.elapsed() < WITHIN, "only {rows} rows came");
+        if consumer.poll(&mut batch, 10_000, 8 << 20, Duration::from_millis(100)).unwrap() == Polled::Records {
+            rows += batch.len() as u64;
+            for record in batch.iter() {
+                at.advance(TopicPartition { ..record.at() }, record.offset() + 1);
+            }
+        }
+    }
+    rows
+}
+
+fn to_lake(runtime: &Runtime, place: &crate::events::Place, goal: &Offsets) -> u64 {
+    runtime.block_on(async {
+        let lake = Lake::open(&place.folder.path().join("lake"), LakeConfig::default()).await.unwrap();
+        let (stop, mut committed) = (CancellationToken::new(), lake.progress());
+        let running = kizashi_lake::run(lake.clone(), place.relay.clone(), clock(), stop.clone());
+        let reached = async {
+            tokio::time::timeout(WITHIN, committed.wait_for(|at| at.reached(goal))).await.unwrap().unwrap();
+            stop.cancel();
+        };
+        let (ran, ()) = tokio::join!(running, reached);
+        ran.unwrap();
+    });
+    ROWS
+}
