@@ -1,0 +1,198 @@
+//! The one catalog that a statement sees: `kizashi.public` with tables and views, and an `information_schema` of the same.
+//!
+//! It is made for one statement and dies with it. A table is pinned to a snapshot when the statement first names it, so
+//! whatever is committed meanwhile, the statement reads one version of each table.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::datasource::ViewTable;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use kizashi_model::tables::Table;
+
+use crate::describe::{COLUMNS, SystemTables};
+use crate::snapshots::{Pinned, Source};
+use crate::tenant_scan::TenantTable;
+use crate::views::View;
+use crate::{QueryError, Scope};
+
+pub(crate) const CATALOG: &str = "kizashi";
+pub(crate) const SCHEMA: &str = "public";
+const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// What all statements share.
+#[derive(Debug)]
+pub(crate) struct Library {
+    pub base: SessionState,
+    pub sources: BTreeMap<Table, Source>,
+    pub views: BTreeMap<String, View>,
+    /// Not there while the views are first planned: a view cannot be made of the list of views.
+    pub system: Option<SystemTables>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    library: Arc<Library>,
+    scope: Scope,
+    runtime: Arc<RuntimeEnv>,
+    pinned: tokio::sync::Mutex<BTreeMap<Table, Pinned>>,
+    /// Views being planned, outermost first: one that names itself would never end.
+    planning: Mutex<Vec<String>>,
+    me: Weak<Self>,
+}
+
+impl Catalog {
+    pub fn new(library: Arc<Library>, scope: Scope, runtime: Arc<RuntimeEnv>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            library,
+            scope,
+            runtime,
+            pinned: tokio::sync::Mutex::default(),
+            planning: Mutex::default(),
+            me: me.clone(),
+        })
+    }
+
+    /// A session that sees this catalog and no other. It holds the catalog; the catalog does not hold it.
+    pub fn state(&self) -> Result<SessionState> {
+        let me = self.me.upgrade().ok_or_else(|| DataFusionError::Internal("the statement has ended".to_owned()))?;
+        Ok(SessionStateBuilder::new_from_existing(self.library.base.clone())
+            .with_runtime_env(self.runtime.clone())
+            .with_catalog_list(Arc::new(OnlyThis(me)))
+            .build())
+    }
+
+    /// The version of each table read so far.
+    pub async fn versions(&self) -> BTreeMap<Table, i64> {
+        let pinned = self.pinned.lock().await;
+        pinned.iter().filter_map(|(table, pinned)| Some((*table, pinned.version?))).collect()
+    }
+
+    async fn table(&self, table: Table) -> Result<Option<Arc<dyn TableProvider>>> {
+        let mut pinned = self.pinned.lock().await;
+        let provider = match pinned.get(&table) {
+            Some(known) => known.provider.clone(),
+            None => {
+                let Some(source) = self.library.sources.get(&table) else {
+                    return Ok(None);
+                };
+                let fresh = source.pin().await?;
+                pinned.entry(table).or_insert(fresh).provider.clone()
+            }
+        };
+        Ok(Some(match &self.scope {
+            Scope::All => provider,
+            Scope::Tenant(tenant) => Arc::new(TenantTable::new(table, tenant.clone(), provider)),
+        }))
+    }
+
+    async fn view(&self, view: &View) -> Result<Arc<dyn TableProvider>> {
+        self.enter(&view.name)?;
+        let statement = view.statement().map_err(DataFusionError::from);
+        let plan = match statement {
+            Ok(statement) => self.state()?.statement_to_plan(statement).await,
+            Err(error) => Err(error),
+        };
+        self.planning().pop();
+        Ok(Arc::new(ViewTable::new(plan?, Some(view.sql.clone()))))
+    }
+
+    fn enter(&self, view: &str) -> Result<()> {
+        let mut planning = self.planning();
+        if planning.iter().any(|open| open == view) {
+            return Err(QueryError::user(format!("the view {view} is made of itself")).into());
+        }
+        planning.push(view.to_owned());
+        Ok(())
+    }
+
+    fn planning(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.planning.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct OnlyThis(Arc<Catalog>);
+
+impl CatalogProviderList for OnlyThis {
+    fn register_catalog(&self, _: String, _: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
+        None
+    }
+
+    fn catalog_names(&self) -> Vec<String> {
+        vec![CATALOG.to_owned()]
+    }
+
+    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        (name == CATALOG).then(|| self.0.clone() as Arc<dyn CatalogProvider>)
+    }
+}
+
+impl CatalogProvider for Catalog {
+    fn schema_names(&self) -> Vec<String> {
+        vec![SCHEMA.to_owned(), INFORMATION_SCHEMA.to_owned()]
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let me = self.me.upgrade()?;
+        match name {
+            SCHEMA => Some(Arc::new(Public(me))),
+            INFORMATION_SCHEMA => Some(Arc::new(Information(me))),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Public(Arc<Catalog>);
+
+#[async_trait]
+impl SchemaProvider for Public {
+    fn table_names(&self) -> Vec<String> {
+        let tables = Table::ALL.iter().map(|table| table.name().to_owned());
+        tables.chain(self.0.library.views.keys().cloned()).chain([COLUMNS.to_owned()]).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(table) = Table::from_name(name) {
+            return self.0.table(table).await;
+        }
+        if let Some(view) = self.0.library.views.get(name) {
+            return self.0.view(view).await.map(Some);
+        }
+        let system = self.0.library.system.as_ref().filter(|_| name == COLUMNS);
+        Ok(system.map(|system| system.columns.clone() as Arc<dyn TableProvider>))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.table_names().iter().any(|known| known == name)
+    }
+}
+
+#[derive(Debug)]
+struct Information(Arc<Catalog>);
+
+#[async_trait]
+impl SchemaProvider for Information {
+    fn table_names(&self) -> Vec<String> {
+        ["tables", "columns", "schemata"].map(str::to_owned).to_vec()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let system = self.0.library.system.as_ref();
+        Ok(system.and_then(|system| match name {
+            "tables" => Some(system.information_tables.clone() as Arc<dyn TableProvider>),
+            "columns" => Some(system.information_columns.clone()),
+            "schemata" => Some(system.information_schemata.clone()),
+            _ => None,
+        }))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.table_names().iter().any(|known| known == name)
+    }
+}

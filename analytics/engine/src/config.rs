@@ -1,0 +1,99 @@
+//! What a statement may use. Every key is optional.
+
+use kizashi_model::Span;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Limits of the SQL engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineConfig {
+    /// Memory of one statement, in MB. Sorts and joins that need more go to disk; what cannot is refused.
+    pub memory_mb: u64,
+    /// Memory of all statements together, in MB.
+    pub memory_total_mb: u64,
+    /// Disk that one statement may use for sorting and joining, in MB.
+    pub spill_mb: u64,
+    /// How long a statement may run.
+    pub timeout: Span,
+    /// Rows that a query returns; the rest is cut off and the result says so.
+    pub rows_max: usize,
+    /// Size of one result held in memory, in MB.
+    pub result_mb: u64,
+    /// Length of a statement, in bytes.
+    pub statement_bytes_max: usize,
+    /// Statements that run at the same time; further ones wait for up to `queue_wait`.
+    pub statements_max: usize,
+    /// How long a statement waits for its turn.
+    pub queue_wait: Span,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            memory_mb: 128,
+            memory_total_mb: 256,
+            spill_mb: 512,
+            timeout: Span::from_secs(30),
+            rows_max: 10_000,
+            result_mb: 64,
+            statement_bytes_max: 64 * 1024,
+            statements_max: 4,
+            queue_wait: Span::from_secs(10),
+        }
+    }
+}
+
+impl EngineConfig {
+    #[must_use]
+    pub fn for_testing() -> Self {
+        Self { timeout: Span::from_secs(20), ..Self::default() }
+    }
+
+    /// # Errors
+    /// Names the key that makes no sense, and what to set.
+    pub fn validate(&self) -> Result<(), String> {
+        let positive = [
+            ("memory_mb", self.memory_mb),
+            ("memory_total_mb", self.memory_total_mb),
+            ("result_mb", self.result_mb),
+            ("rows_max", self.rows_max as u64),
+            ("statement_bytes_max", self.statement_bytes_max as u64),
+            ("statements_max", self.statements_max as u64),
+        ];
+        for (key, value) in positive {
+            if value == 0 {
+                return Err(format!("{key} is 0: set it to 1 or more"));
+            }
+        }
+        if self.timeout.ms() == 0 {
+            return Err("timeout is 0: set a duration such as 30s".to_owned());
+        }
+        if self.memory_mb > self.memory_total_mb {
+            return Err(format!(
+                "memory_mb is {} and memory_total_mb {}: one statement cannot have more than all together",
+                self.memory_mb, self.memory_total_mb
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn bytes(mb: u64) -> usize {
+        usize::try_from(mb.saturating_mul(1024 * 1024)).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid_and_nonsense_names_its_key() {
+        assert_eq!(EngineConfig::default().validate(), Ok(()));
+        let none = EngineConfig { rows_max: 0, ..EngineConfig::default() };
+        assert!(none.validate().is_err_and(|e| e.contains("rows_max")));
+        let upside_down = EngineConfig { memory_mb: 512, ..EngineConfig::default() };
+        assert!(upside_down.validate().is_err_and(|e| e.contains("memory_total_mb")));
+        assert!(serde_json::from_str::<EngineConfig>(r#"{"rows":1}"#).is_err(), "an unknown key");
+    }
+}

@@ -1,0 +1,344 @@
+//! The engine: one per process. It owns the threads on which statements run, so that a hard one starves nobody else.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
+use datafusion::execution::cache::default_cache::DefaultCache;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
+use kizashi_model::tables::Table;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::Semaphore;
+
+use crate::catalog::{Catalog, Library};
+use crate::describe::{self, RelationInfo, SystemTables};
+use crate::functions::{Extra, base_state};
+use crate::memory::{StatementPool, Total};
+use crate::snapshots::{DeltaSource, Source};
+use crate::store::LakeOnly;
+use crate::views::{self, View};
+use crate::{EngineConfig, EngineError, QueryError, Scope, Session};
+
+/// Parquet footers kept for the next statement.
+const FOOTERS_BYTES: usize = 16 * 1024 * 1024;
+/// Planning recurses; the operating system commits only what is touched.
+const STACK_BYTES: usize = 32 * 1024 * 1024;
+const THREADS: usize = 2;
+
+/// Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: EngineConfig,
+    library: Arc<Library>,
+    relations: Vec<RelationInfo>,
+    view_costs: HashMap<String, u64>,
+    gate: Arc<Semaphore>,
+    resources: Resources,
+    threads: Threads,
+}
+
+/// What is shared by the statements' environments.
+#[derive(Debug)]
+struct Resources {
+    memory: Arc<Total>,
+    files: Arc<LakeOnly>,
+    footers: Arc<FileMetadataCache>,
+    spill_dir: Option<PathBuf>,
+}
+
+/// Dropped without waiting, which is allowed in async code: statements end at their next step.
+#[derive(Debug)]
+struct Threads(Option<Runtime>, Handle);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Collects what an engine is made of.
+#[derive(Debug)]
+pub struct EngineBuilder {
+    lake_root: PathBuf,
+    config: EngineConfig,
+    views: Option<PathBuf>,
+    spill_dir: Option<PathBuf>,
+    extra: Extra,
+    rows: BTreeMap<Table, Vec<RecordBatch>>,
+}
+
+impl EngineBuilder {
+    /// A folder with the user's own views; it need not exist.
+    #[must_use]
+    pub fn views(mut self, dir: &Path) -> Self {
+        self.views = Some(dir.to_owned());
+        self
+    }
+
+    /// Where sorts and joins put what does not fit in memory; the system's temporary folder if not given.
+    #[must_use]
+    pub fn spill_dir(mut self, dir: &Path) -> Self {
+        self.spill_dir = Some(dir.to_owned());
+        self
+    }
+
+    /// Adds a window function.
+    #[must_use]
+    pub fn udwf(mut self, function: WindowUDF) -> Self {
+        self.extra.window.push(Arc::new(function));
+        self
+    }
+
+    /// Adds a scalar function.
+    #[must_use]
+    pub fn udf(mut self, function: ScalarUDF) -> Self {
+        self.extra.scalar.push(Arc::new(function));
+        self
+    }
+
+    /// Adds an aggregate function.
+    #[must_use]
+    pub fn udaf(mut self, function: AggregateUDF) -> Self {
+        self.extra.aggregate.push(Arc::new(function));
+        self
+    }
+
+    /// Answers for `table` from these rows and not from the lake: for tests of views, detectors and predictions. See
+    /// [`crate::rows::batch`].
+    #[must_use]
+    pub fn rows(mut self, table: Table, rows: Vec<RecordBatch>) -> Self {
+        self.rows.insert(table, rows);
+        self
+    }
+
+    /// # Errors
+    /// A configuration that makes no sense, or a view that cannot be planned: file and line.
+    pub fn open(mut self) -> Result<Engine, EngineError> {
+        self.config.validate().map_err(EngineError::Config)?;
+        let threads = threads()?;
+        let views = views::load(self.views.as_deref())?;
+        let base = base_state(std::mem::take(&mut self.extra));
+        let empty = Table::ALL.into_iter().map(|table| Ok((table, memory(table, Vec::new())?)));
+        let plain = Library { base: base.clone(), sources: collect(empty)?, views: views.clone(), system: None };
+        let resources = Resources {
+            memory: Total::new(EngineConfig::bytes(self.config.memory_total_mb)),
+            files: Arc::new(LakeOnly::new(&self.lake_root)),
+            footers: Arc::new(DefaultCache::new(FOOTERS_BYTES)),
+            spill_dir: self.spill_dir.take(),
+        };
+        let runtime = resources.environment(&self.config).map_err(|error| EngineError::Start(error.to_string()))?;
+        let relations = relations(Arc::new(plain), runtime, &threads)?;
+        let view_costs = costs(&views)?;
+        let sources = Table::ALL.into_iter().map(|table| {
+            let source = match self.rows.remove(&table) {
+                Some(rows) => memory(table, rows)?,
+                None => Source::Delta(DeltaSource::new(&self.lake_root, table)),
+            };
+            Ok((table, source))
+        });
+        let system = SystemTables::new(&relations).map_err(|error| EngineError::Start(error.to_string()))?;
+        let library = Library { base, sources: collect(sources)?, views, system: Some(system) };
+        let gate = Arc::new(Semaphore::new(self.config.statements_max));
+        Ok(Engine(Arc::new(Inner {
+            library: Arc::new(library),
+            relations,
+            view_costs,
+            gate,
+            resources,
+            threads,
+            config: self.config,
+        })))
+    }
+}
+
+type Sources = BTreeMap<Table, Source>;
+
+fn collect(sources: impl Iterator<Item = Result<(Table, Source), EngineError>>) -> Result<Sources, EngineError> {
+    sources.collect()
+}
+
+fn memory(table: Table, rows: Vec<RecordBatch>) -> Result<Source, EngineError> {
+    MemTable::try_new(table.schema(), vec![rows])
+        .map(|rows| Source::Memory(Arc::new(rows)))
+        .map_err(|error| EngineError::Start(format!("the rows given for {}: {error}", table.name())))
+}
+
+fn threads() -> Result<Threads, EngineError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .max_blocking_threads(8)
+        .thread_name("kizashi-sql")
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()
+        .map_err(|error| EngineError::Start(error.to_string()))?;
+    let handle = runtime.handle().clone();
+    Ok(Threads(Some(runtime), handle))
+}
+
+/// Plans every view once, over empty tables: a broken one is an error of the file, now and not when somebody asks.
+fn relations(
+    library: Arc<Library>,
+    runtime: Arc<RuntimeEnv>,
+    threads: &Threads,
+) -> Result<Vec<RelationInfo>, EngineError> {
+    let mut relations: Vec<RelationInfo> = Table::ALL.into_iter().map(describe::table).collect();
+    let planned = std::thread::scope(|scope| {
+        let views = library.views.clone();
+        let plan = move || {
+            threads.1.block_on(async {
+                let mut planned = Vec::new();
+                for view in views.values() {
+                    planned.push(plan(view, library.clone(), runtime.clone()).await?);
+                }
+                Ok(planned)
+            })
+        };
+        std::thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, plan)
+            .map(|thread| thread.join())
+            .map_err(|error| EngineError::Start(error.to_string()))
+    })?;
+    let planned = planned.map_err(|_| EngineError::Start("a view made the planner fail".to_owned()))?;
+    relations.extend(planned?);
+    Ok(relations)
+}
+
+async fn plan(view: &View, library: Arc<Library>, runtime: Arc<RuntimeEnv>) -> Result<RelationInfo, EngineError> {
+    let catalog = Catalog::new(library, Scope::All, runtime);
+    let planned = async {
+        let state = catalog.state()?;
+        let plan = state.statement_to_plan(view.statement()?).await?;
+        state.optimize(&plan)
+    };
+    let plan = planned.await.map_err(|error: DataFusionError| view.error(&QueryError::of(&error)))?;
+    let schema = plan.schema().inner().clone();
+    let fault = |message: String| EngineError::View { file: view.file.clone(), line: 1, message };
+    if let Some(field) = schema.fields().iter().find(|field| !view.columns.contains_key(field.name())) {
+        return Err(fault(format!("column {0} has no comment: add `-- column {0}: ...` to the header", field.name())));
+    }
+    if let Some(name) = view.columns.keys().find(|name| schema.field_with_name(name).is_err()) {
+        return Err(fault(format!("the header explains column {name}, which the view does not have")));
+    }
+    Ok(describe::view(view, &schema))
+}
+
+/// Tables that each view reads, views inside views included.
+fn costs(views: &BTreeMap<String, View>) -> Result<HashMap<String, u64>, EngineError> {
+    let mut known: HashMap<String, u64> = HashMap::new();
+    // Views are planned by now, so none is made of itself, and this many rounds reach the innermost.
+    for _ in 0..views.len() {
+        let before = known.clone();
+        for view in views.values() {
+            known.insert(view.name.clone(), view.cost(&before).map_err(|error| view.error(&error))?);
+        }
+        if known == before {
+            break;
+        }
+    }
+    Ok(known)
+}
+
+impl Resources {
+    fn environment(&self, config: &EngineConfig) -> datafusion::error::Result<Arc<RuntimeEnv>> {
+        let mode = match &self.spill_dir {
+            Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
+            None => DiskManagerMode::OsTmpDirectory,
+        };
+        let disk = DiskManagerBuilder::default()
+            .with_mode(mode)
+            .with_max_temp_directory_size(EngineConfig::bytes(config.spill_mb) as u64);
+        let caches = CacheManagerConfig::default()
+            .with_file_metadata_cache(Some(self.footers.clone()))
+            .with_file_statistics_cache_limit(0)
+            .with_list_files_cache_limit(0);
+        let pool = StatementPool::new(EngineConfig::bytes(config.memory_mb), self.memory.clone());
+        RuntimeEnvBuilder::new()
+            .with_object_store_registry(self.files.clone())
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(disk)
+            .with_cache_manager(caches)
+            .build_arc()
+    }
+}
+
+impl Engine {
+    /// Opens the engine over the lake's tables; each is opened when a statement first reads it.
+    ///
+    /// # Errors
+    /// As [`EngineBuilder::open`].
+    pub fn open(lake_root: &Path, config: EngineConfig) -> Result<Self, EngineError> {
+        Self::builder(lake_root, config).open()
+    }
+
+    #[must_use]
+    pub fn builder(lake_root: impl Into<PathBuf>, config: EngineConfig) -> EngineBuilder {
+        EngineBuilder {
+            lake_root: lake_root.into(),
+            config,
+            views: None,
+            spill_dir: None,
+            extra: Extra::default(),
+            rows: BTreeMap::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn session(&self, scope: Scope) -> Session {
+        Session::new(self.clone(), scope)
+    }
+
+    /// The newest committed version of a table; none while it is not there.
+    ///
+    /// # Errors
+    /// [`QueryError::Internal`] when the table cannot be read.
+    pub async fn data_version(&self, table: Table) -> Result<Option<i64>, QueryError> {
+        let library = self.0.library.clone();
+        let pinned = self.0.threads.1.spawn(async move {
+            match library.sources.get(&table) {
+                Some(source) => source.pin().await.map(|pinned| pinned.version),
+                None => Ok(None),
+            }
+        });
+        pinned.await.map_err(|error| QueryError::internal(&error))?
+    }
+
+    #[must_use]
+    pub fn config(&self) -> &EngineConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn relations(&self) -> &[RelationInfo] {
+        &self.0.relations
+    }
+
+    pub(crate) fn view_costs(&self) -> &HashMap<String, u64> {
+        &self.0.view_costs
+    }
+
+    pub(crate) fn gate(&self) -> Arc<Semaphore> {
+        self.0.gate.clone()
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.0.threads.1
+    }
+
+    /// The catalog of one statement, with its own memory and disk.
+    pub(crate) fn catalog(&self, scope: Scope) -> Result<Arc<Catalog>, QueryError> {
+        let runtime = self.0.resources.environment(&self.0.config).map_err(|error| QueryError::internal(&error))?;
+        Ok(Catalog::new(self.0.library.clone(), scope, runtime))
+    }
+}

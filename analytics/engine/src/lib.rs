@@ -1,0 +1,33 @@
+//! SQL over the lake: read-only DataFusion sessions, bound to one tenant or to all, within limits on time, memory and rows.
+//!
+//! Every door (HTTP, the command line) and every detector asks through [`Session`]. The engine reads the Delta tables of the
+//! lake and nothing else: no other file, no network, no database. It never writes.
+
+mod catalog;
+mod causal;
+pub mod config;
+mod describe;
+mod engine;
+mod error;
+pub mod format;
+mod functions;
+mod held;
+mod memory;
+mod parameters;
+mod read_only;
+pub mod rows;
+mod run;
+mod session;
+mod shape;
+mod snapshots;
+mod store;
+mod tenant_scan;
+pub mod views;
+
+pub use config::EngineConfig;
+pub use datafusion::scalar::ScalarValue;
+pub use describe::{ColumnInfo, RelationInfo};
+pub use engine::{Engine, EngineBuilder};
+pub use error::{EngineError, Limit, Position, QueryError};
+pub use parameters::{Parameters, timestamp};
+pub use session::{Causal, QueryResult, ResultStream, Scope, Session};

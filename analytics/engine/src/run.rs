@@ -1,0 +1,176 @@
+//! One statement, from text to rows, on the engine's own threads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+use kizashi_model::tables::Table;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::catalog::Catalog;
+use crate::{Causal, Engine, Limit, Parameters, QueryError, Scope, causal, parameters, read_only, shape};
+
+/// Steps of a plan: each is cheap, but a plan is walked many times over.
+const PLAN_STEPS_MAX: usize = 5_000;
+
+pub(crate) struct Statement {
+    pub sql: String,
+    pub scope: Scope,
+    pub parameters: Parameters,
+    pub causal: Causal,
+}
+
+/// A statement whose rows are on their way.
+pub(crate) struct Started {
+    pub schema: SchemaRef,
+    pub data_versions: BTreeMap<Table, i64>,
+    pub batches: mpsc::Receiver<Sent>,
+    pub task: JoinSet<()>,
+    pub deadline: Instant,
+    pub timeout: Duration,
+}
+
+/// Rows, or the end: a channel that closes without one belongs to a statement that broke off.
+pub(crate) type Sent = Result<Option<RecordBatch>, QueryError>;
+
+struct Head {
+    schema: SchemaRef,
+    data_versions: BTreeMap<Table, i64>,
+}
+
+/// Waits for its turn, then starts the statement. It ends when the returned value is dropped.
+pub(crate) async fn start(engine: &Engine, statement: Statement, timeout: Duration) -> Result<Started, QueryError> {
+    // Before anything else, and before waiting: a statement of the wrong shape costs nobody anything.
+    let tokens = shape::tokens(&statement.sql, engine.config().statement_bytes_max)?;
+    let wait = engine.config().queue_wait;
+    let permit = match tokio::time::timeout(wait.duration(), engine.gate().acquire_owned()).await {
+        Ok(Ok(permit)) => permit,
+        Ok(Err(closed)) => return Err(QueryError::internal(&closed)),
+        Err(_) => {
+            let message = format!(
+                "all {} places for statements were taken for {wait}: try again later",
+                engine.config().statements_max
+            );
+            return Err(QueryError::limit(Limit::Concurrency, message));
+        }
+    };
+    let deadline = Instant::now() + timeout;
+    let (head_out, head) = oneshot::channel();
+    let (rows, batches) = mpsc::channel(2);
+    let mut task = JoinSet::new();
+    let own = engine.clone();
+    let work = async move {
+        // Held until the statement has really stopped, also after its caller gave up.
+        let _permit = permit;
+        let planned = async {
+            let mut parsed = read_only::parse(tokens)?;
+            parameters::bind(&mut parsed, &statement.parameters)?;
+            shape::expansion(&parsed, own.view_costs())?;
+            let catalog = own.catalog(statement.scope.clone())?;
+            plan(&catalog, parsed, statement.causal).await
+        };
+        match planned.await {
+            Err(error) => drop(head_out.send(Err(error))),
+            Ok((plan, head, context)) => {
+                if head_out.send(Ok(head)).is_ok() {
+                    pump(plan, context, &rows).await;
+                }
+            }
+        }
+    };
+    task.spawn_on(work, engine.handle());
+    let head = match tokio::time::timeout_at(deadline, head).await {
+        Ok(Ok(head)) => head?,
+        Ok(Err(_)) => return Err(broke_off(&mut task).await),
+        Err(_) => return Err(timed_out(timeout)),
+    };
+    Ok(Started { schema: head.schema, data_versions: head.data_versions, batches, task, deadline, timeout })
+}
+
+pub(crate) fn timed_out(timeout: Duration) -> QueryError {
+    QueryError::limit(
+        Limit::Time,
+        format!(
+            "the statement ran for more than {} ms and was stopped: ask for a shorter time or fewer rows",
+            timeout.as_millis()
+        ),
+    )
+}
+
+/// Why a statement ended without saying so: it panicked.
+pub(crate) async fn broke_off(task: &mut JoinSet<()>) -> QueryError {
+    match task.join_next().await {
+        Some(Err(error)) => QueryError::internal(&error),
+        _ => QueryError::internal(&"the statement broke off"),
+    }
+}
+
+type Planned = (Arc<dyn ExecutionPlan>, Head, Arc<datafusion::execution::TaskContext>);
+
+async fn plan(
+    catalog: &Arc<Catalog>,
+    statement: datafusion::sql::parser::Statement,
+    causal: Causal,
+) -> Result<Planned, QueryError> {
+    let error = |error| QueryError::of(&error);
+    let state = catalog.state().map_err(error)?;
+    let logical = state.statement_to_plan(statement).await.map_err(error)?;
+    read_only::verify(&logical)?;
+    steps(&logical)?;
+    if causal == Causal::Yes {
+        causal::check(&logical)?;
+    }
+    let physical = state.create_physical_plan(&logical).await.map_err(error)?;
+    let head = Head { schema: physical.schema(), data_versions: catalog.versions().await };
+    Ok((physical, head, state.task_ctx()))
+}
+
+fn steps(plan: &LogicalPlan) -> Result<(), QueryError> {
+    let mut steps = 0;
+    plan.apply_with_subqueries(|_| {
+        steps += 1;
+        Ok(if steps > PLAN_STEPS_MAX { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })
+    .map_err(|error| QueryError::of(&error))?;
+    if steps > PLAN_STEPS_MAX {
+        return Err(QueryError::limit(
+            Limit::Relations,
+            format!("the statement's plan has more than {PLAN_STEPS_MAX} steps"),
+        ));
+    }
+    Ok(())
+}
+
+/// Sends the rows, then the end. Stops when nobody listens any more.
+async fn pump(
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<datafusion::execution::TaskContext>,
+    rows: &mpsc::Sender<Sent>,
+) {
+    let mut stream = match execute_stream(plan, context) {
+        Ok(stream) => stream,
+        Err(error) => return drop(rows.send(Err(QueryError::of(&error))).await),
+    };
+    loop {
+        let next = tokio::select! {
+            () = rows.closed() => return,
+            next = stream.next() => next,
+        };
+        let (sent, more) = match next {
+            Some(Ok(batch)) => (Ok(Some(batch)), true),
+            Some(Err(error)) => (Err(QueryError::of(&error)), false),
+            None => (Ok(None), false),
+        };
+        if rows.send(sent).await.is_err() || !more {
+            return;
+        }
+    }
+}

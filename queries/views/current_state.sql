@@ -1,0 +1,64 @@
+-- title: The newest result of every check
+-- owner: monitoring
+-- column tenant: Whose check it is
+-- column check_id: The check, within its tenant
+-- column kind: Kind of the check
+-- column state: OK, WARNING, CRITICAL or UNKNOWN, as of slot
+-- column since: Slot of the first result of the present state
+-- column slot: Slot of the newest result
+-- column stale: True when two results or more are overdue, so that the state is no longer known; never for recordings
+-- column output: What the newest result says
+-- column metrics: Number of metrics that came with the newest result
+-- column interval_ms: Interval of the check; 0 when it has no schedule
+-- column recorded: True for recordings
+with latest as (
+    select
+        tenant,
+        check_id,
+        max(slot) as slot,
+        last_value(kind order by slot) as kind,
+        last_value(state order by slot) as state,
+        last_value(output order by slot) as output,
+        last_value(interval_ms order by slot) as interval_ms,
+        last_value(recorded order by slot) as recorded
+    from check_results
+    group by tenant, check_id
+),
+-- The newest result in another state than the present one.
+before as (
+    select r.tenant, r.check_id, max(r.slot) as slot
+    from check_results r
+    join latest l on l.tenant = r.tenant and l.check_id = r.check_id
+    where r.state <> l.state
+    group by r.tenant, r.check_id
+),
+run as (
+    select r.tenant, r.check_id, min(r.slot) as since
+    from check_results r
+    left join before b on b.tenant = r.tenant and b.check_id = r.check_id
+    where b.slot is null or r.slot > b.slot
+    group by r.tenant, r.check_id
+),
+measured as (
+    select s.tenant, s.check_id, count(*) as metrics
+    from samples s
+    join latest l on l.tenant = s.tenant and l.check_id = s.check_id and l.slot = s.slot
+    group by s.tenant, s.check_id
+)
+select
+    l.tenant,
+    l.check_id,
+    l.kind,
+    l.state,
+    r.since,
+    l.slot,
+    not l.recorded
+        and l.interval_ms > 0
+        and date_part('epoch', now()) * 1000 > date_part('epoch', l.slot) * 1000 + 3 * l.interval_ms as stale,
+    l.output,
+    coalesce(m.metrics, 0) as metrics,
+    l.interval_ms,
+    l.recorded
+from latest l
+join run r on r.tenant = l.tenant and r.check_id = l.check_id
+left join measured m on m.tenant = l.tenant and m.check_id = l.check_id
