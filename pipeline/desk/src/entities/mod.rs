@@ -1,0 +1,11 @@
+//! The tables as sea-orm entities, one file each. Only this crate sees them.
+
+pub mod check_state;
+pub mod consumer_offset;
+pub mod consumer_sequence;
+pub mod foresight_record;
+pub mod foresight_state;
+pub mod outbox;
+pub mod problem;
+pub mod ticket;
+pub mod ticket_history;

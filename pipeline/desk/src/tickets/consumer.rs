@@ -1,0 +1,93 @@
+//! The desk's own consumer: problems, findings and predictions become tickets, each event exactly once.
+
+use std::sync::Arc;
+
+use kizashi_model::envelope::{HEADER_TENANT, HEADER_TYPE, declared_type, decode};
+use kizashi_model::{DecodeError, EventType, Offsets, Topic, TopicPartition};
+use kizashi_relay::{Batch, RecordRef, Relay};
+use tokio_util::sync::CancellationToken;
+
+use super::store;
+use super::workflow::Cause;
+use crate::{Advance, Desk, DeskError, Position, Sink, consume, intake, owned, positions};
+
+/// Name of the consumer: its group in the relay and its rows in the database.
+pub const CONSUMER: &str = "desk";
+
+impl Desk {
+    /// Turns problems, findings and predictions into tickets until `stop`.
+    ///
+    /// # Errors
+    /// When the relay says that trying again is of no use.
+    pub async fn consume(&self, relay: Arc<dyn Relay>, stop: CancellationToken) -> Result<(), DeskError> {
+        let sink = TicketSink { desk: self.clone(), position: Position::default() };
+        consume::run(self.clone(), relay, sink, stop).await
+    }
+
+    /// Applies events and moves the position, in one transaction. Returns how many events changed something.
+    async fn commit_tickets(&self, causes: &[Cause], advance: &Advance) -> Result<u64, DeskError> {
+        let now = self.inner.clock.now();
+        let writing = self.inner.database.begin().await?;
+        let result = async {
+            let db = &writing.transaction;
+            positions::advance(db, CONSUMER, advance).await?;
+            let mut changed = 0;
+            for cause in causes {
+                changed += u64::from(store::apply(db, cause, now).await?);
+            }
+            Ok(changed)
+        };
+        let result = result.await;
+        writing.end(result).await
+    }
+}
+
+struct TicketSink {
+    desk: Desk,
+    position: Position,
+}
+
+impl Sink for TicketSink {
+    fn name(&self) -> &'static str {
+        CONSUMER
+    }
+
+    fn topics(&self) -> &'static [Topic] {
+        &[Topic::Problems, Topic::Findings, Topic::Predictions]
+    }
+
+    async fn reload(&mut self) -> Result<(), DeskError> {
+        self.position = self.desk.position(CONSUMER).await?;
+        Ok(())
+    }
+
+    async fn take(&mut self, batch: &Batch, owns: &dyn Fn(TopicPartition) -> bool) -> Result<Offsets, DeskError> {
+        let intake = intake(batch, &self.position, &owned(batch, owns));
+        let (mut causes, mut rejected) = (Vec::new(), 0);
+        for record in &intake.records {
+            match cause(record) {
+                Ok(cause) => causes.push(cause),
+                Err(reason) => {
+                    rejected += 1;
+                    tracing::debug!(at = %record.at(), offset = record.offset(), %reason, "record at {} {} skipped", record.at(), record.offset());
+                }
+            }
+        }
+        let changed = self.desk.commit_tickets(&causes, &intake.advance).await?;
+        self.position.apply(&intake.advance);
+        let repeated = intake.repeated + causes.len() as u64 - changed;
+        self.desk.ticket_counters().add(changed, repeated, rejected);
+        Ok(intake.advance.offsets)
+    }
+}
+
+fn cause(record: &RecordRef<'_>) -> Result<Cause, DecodeError> {
+    let (tenant, body, received) = (record.header(HEADER_TENANT), record.payload(), record.received());
+    let of = declared_type(record.at().topic, record.header(HEADER_TYPE))?;
+    match of {
+        EventType::Problem => decode(tenant, body, received).map(Cause::Problem),
+        EventType::Finding => decode(tenant, body, received).map(Cause::Finding),
+        EventType::Prediction => decode(tenant, body, received).map(Cause::Prediction),
+        other => Err(DecodeError::WrongTopic(other.name(), record.at().topic)),
+    }
+}
