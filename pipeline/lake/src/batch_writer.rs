@@ -1,0 +1,190 @@
+//! One batch into the tables: decode, write the data files, commit table by table. Until every table has committed,
+//! the records stay at hand, and after any failure the whole is decided anew against what the tables then hold.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use chrono::NaiveDate;
+use deltalake_core::ObjectStoreError;
+use deltalake_core::kernel::Add;
+use deltalake_core::logstore::object_store::path::Path;
+use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
+use futures::{StreamExt, TryStreamExt, stream};
+use kizashi_model::tables::{PARTITION_COLUMN, Table};
+use kizashi_model::{Offsets, Timestamp, TopicPartition};
+use kizashi_relay::Batch;
+
+use crate::LakeError;
+use crate::commit::{Change, Committed};
+use crate::decode::{Decoded, Decoder, Positions};
+use crate::error::{internal, reason};
+use crate::open::{Lake, entry};
+use crate::parquet_file::encode;
+use crate::rows::DayRows;
+use crate::table::{COMMIT_ORDER, LakeTable, Position, is_primary};
+
+/// Losing a race this often in a row means that two writers run for good.
+const TRIES_MAX: u32 = 8;
+/// Data files that are written at the same time.
+const FILES_AT_ONCE: usize = 8;
+/// 1970-01-01 in days from 0001-01-01, the first of which is day 1.
+const EPOCH_DAYS_FROM_CE: i32 = 719_163;
+
+/// Which partitions may be committed; `batch` is the place of a batch in the list that is being written.
+pub trait Fence {
+    fn holds(&self, batch: usize, at: TopicPartition) -> bool;
+    /// Asked right before each commit.
+    fn owns(&self, at: TopicPartition) -> bool;
+}
+
+/// Everything may be committed.
+#[derive(Clone, Copy, Debug)]
+pub struct Unfenced;
+
+impl Fence for Unfenced {
+    fn holds(&self, _: usize, _: TopicPartition) -> bool {
+        true
+    }
+    fn owns(&self, _: TopicPartition) -> bool {
+        true
+    }
+}
+
+/// What writing a batch came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    commits: u64,
+    files: u64,
+}
+
+impl Lake {
+    /// Brings the records of `batches` into the tables; those that are there already are skipped. `now` is when the files
+    /// are said to be made. Answers the offsets that are committed then.
+    ///
+    /// # Errors
+    /// `Unavailable` and `Contended`: call again with the same batches, whatever has been committed so far. Others are final.
+    pub async fn write(&self, batches: &[Batch], fence: &dyn Fence, now: Timestamp) -> Result<Offsets, LakeError> {
+        let mut tables = self.inner.tables.lock().await;
+        for _ in 0..TRIES_MAX {
+            for table in tables.iter_mut().filter(|table| table.stale) {
+                table.reload().await?;
+            }
+            let positions = Positions::of_tables(&tables);
+            let mut decoder = Decoder::new(&positions);
+            for (place, batch) in batches.iter().enumerate() {
+                decoder.batch(batch, &|at| fence.holds(place, at) && fence.owns(at));
+            }
+            let decoded = decoder.finish();
+            let (records, rejects, repeats) = (decoded.records, decoded.rejects, decoded.repeats);
+            let mut counts = Counts::default();
+            let outcome = self.commit_all(&mut tables, decoded, fence, now, &mut counts).await;
+            self.inner.status.send_modify(|status| {
+                status.commits += counts.commits;
+                status.files += counts.files;
+            });
+            let whole = outcome?;
+            let committed = self.publish_progress(&tables);
+            if whole {
+                self.inner.status.send_modify(|status| {
+                    status.records += records;
+                    status.rejects += rejects;
+                    status.repeats += repeats;
+                });
+                return Ok(committed);
+            }
+        }
+        Err(LakeError::Contended { table: "(any)", tries: TRIES_MAX })
+    }
+
+    /// Whether everything was committed; if not, it has to be decided anew.
+    async fn commit_all(
+        &self,
+        tables: &mut [LakeTable],
+        mut decoded: Decoded,
+        fence: &dyn Fence,
+        now: Timestamp,
+        counts: &mut Counts,
+    ) -> Result<bool, LakeError> {
+        for table in COMMIT_ORDER {
+            let offsets: Offsets = decoded.offsets_of(table).collect();
+            let rows = decoded.take_rows(table);
+            // Tables that only follow commit only rows: where they stand matters no further.
+            if offsets.is_empty() || (rows.is_none() && !is_primary(table)) {
+                continue;
+            }
+            let days = rows.map_or(Ok(Vec::new()), |rows| rows.finish())?;
+            let entry = entry(tables, table)?;
+            let adds = self.write_files(entry, days, now).await?;
+            let mut advance = Position { offsets, ..Position::default() };
+            if is_primary(table) {
+                let mine = |at: TopicPartition| advance.offsets.get(at).is_some();
+                let heard = decoded.seen.iter().filter(|(at, ..)| mine(*at));
+                advance.seen = heard.map(|(at, source, sequence)| (at, source.to_owned(), sequence)).collect();
+            }
+            if !advance.offsets.iter().all(|(at, _)| fence.owns(at)) {
+                return Ok(false);
+            }
+            counts.files += adds.len() as u64;
+            match entry.commit(Change { adds, advance }).await? {
+                Committed::Done => counts.commits += 1,
+                Committed::Anew => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Puts one file per day in place. Nobody knows of them before the commit.
+    pub(crate) async fn write_files(
+        &self,
+        to: &LakeTable,
+        days: Vec<DayRows>,
+        now: Timestamp,
+    ) -> Result<Vec<Add>, LakeError> {
+        let store = to.log.object_store(None);
+        let (version, table) = (to.version + 1, to.table);
+        // No name is ever used again: a commit that was given up may still turn out to be there.
+        let attempt = self.inner.attempts.fetch_add(1, Ordering::Relaxed);
+        let name = |n: usize| format!("{version:020}-{:016x}-{attempt}-{n}", self.inner.nonce);
+        stream::iter(days.into_iter().enumerate().map(|(n, day)| put(table, store.as_ref(), day, name(n), now)))
+            .buffer_unordered(FILES_AT_ONCE)
+            .try_collect()
+            .await
+    }
+}
+
+async fn put(
+    table: Table,
+    store: &dyn ObjectStore,
+    day: DayRows,
+    name: String,
+    now: Timestamp,
+) -> Result<Add, LakeError> {
+    let date = NaiveDate::from_num_days_from_ce_opt(day.day.saturating_add(EPOCH_DAYS_FROM_CE))
+        .ok_or_else(|| internal(format!("day {} is out of range", day.day)))?
+        .to_string();
+    let path = format!("{PARTITION_COLUMN}={date}/{name}.parquet");
+    let file = encode(table, &day.rows)?;
+    let size = i64::try_from(file.bytes.len()).map_err(internal)?;
+    let failed =
+        |e: ObjectStoreError| LakeError::Unavailable { table: table.name(), doing: "written", reason: reason(&e) };
+    store.put(&Path::from(path.as_str()), file.bytes.into()).await.map_err(failed)?;
+    Ok(Add {
+        path,
+        partition_values: HashMap::from([(PARTITION_COLUMN.to_owned(), Some(date))]),
+        size,
+        modification_time: now.0,
+        data_change: true,
+        stats: Some(file.stats),
+        ..Add::default()
+    })
+}
+
+impl Positions {
+    fn of_tables(tables: &[LakeTable]) -> Self {
+        let mut positions = Self::default();
+        for (place, table) in positions.0.iter_mut().zip(tables) {
+            place.clone_from(&table.position);
+        }
+        positions
+    }
+}

@@ -1,0 +1,144 @@
+//! Merging of small files: commits of a second or two leave thousands a day, and a query opens each. Files of one day
+//! become one, sorted as every file is; rows neither come nor go, so readers of changes see nothing.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use arrow::compute::cast;
+use deltalake_core::DeltaTable;
+use deltalake_core::kernel::{LogicalFileView, Remove};
+use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
+use futures::TryStreamExt;
+use kizashi_model::Timestamp;
+use kizashi_model::tables::{PARTITION_COLUMN, Table};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::LakeError;
+use crate::commit::Committed;
+use crate::error::{internal, reason, unavailable};
+use crate::open::Lake;
+use crate::rows::Rows;
+use crate::table::LakeTable;
+
+/// Merges of one table in a round: what is left waits for the next, so that new rows are not kept waiting.
+const MERGES_MAX: usize = 8;
+
+/// The column from which a row's day is taken.
+fn time_column(table: Table) -> Option<&'static str> {
+    match table {
+        Table::CheckResults | Table::Samples | Table::Findings => Some("slot"),
+        Table::Problems | Table::TicketEvents => Some("at"),
+        // The day of a prediction is that of one of two columns, and predictions are few.
+        Table::Predictions => None,
+        Table::Rejects => Some("received_at"),
+    }
+}
+
+impl Lake {
+    /// # Errors
+    /// `Unavailable` when the store fails; nothing is lost, and files without a commit are ignored by all readers.
+    pub(crate) async fn compact(&self, entry: &mut LakeTable, now: Timestamp) -> Result<(), LakeError> {
+        let Some(time) = time_column(entry.table) else { return Ok(()) };
+        let mut delta = DeltaTable::new(entry.log.clone());
+        delta.load().await.map_err(unavailable(entry.table, "read"))?;
+        if delta.version() != Some(entry.version) {
+            // Somebody else committed: the next commit of rows will find out and read the log.
+            return Ok(());
+        }
+        let config = &self.inner.config;
+        let snapshot = delta.snapshot().map_err(unavailable(entry.table, "read"))?.snapshot();
+        let files: Vec<LogicalFileView> = snapshot
+            .file_views(entry.log.as_ref(), None)
+            .try_collect()
+            .await
+            .map_err(unavailable(entry.table, "read"))?;
+        let groups = groups(&files, config.compact_files_min, config.compact_rows_max);
+        for group in groups.into_iter().take(MERGES_MAX) {
+            if self.merge(entry, &group, time, now).await? == Committed::Anew {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn merge(
+        &self,
+        entry: &mut LakeTable,
+        files: &[&LogicalFileView],
+        time: &str,
+        now: Timestamp,
+    ) -> Result<Committed, LakeError> {
+        let store = entry.log.object_store(None);
+        let mut rows = Rows::new(entry.table);
+        for file in files {
+            read(entry.table, store.as_ref(), file, &mut rows, time).await?;
+        }
+        let mut adds = self.write_files(entry, rows.finish()?, now).await?;
+        for add in &mut adds {
+            add.data_change = false;
+        }
+        let removes: Vec<Remove> = files.iter().map(|file| file.remove_action(false)).collect();
+        entry.commit_merged(removes, adds).await
+    }
+}
+
+/// Per day, the small files from the smallest up, as many as fit into one.
+fn groups<'f>(files: &'f [LogicalFileView], files_min: usize, rows_max: usize) -> Vec<Vec<&'f LogicalFileView>> {
+    let mut days: BTreeMap<String, Vec<(usize, &LogicalFileView)>> = BTreeMap::new();
+    for file in files {
+        let day = file.partition_values_map().remove(PARTITION_COLUMN).flatten();
+        // Without a row count the file is not ours.
+        if let (Some(day), Some(rows)) = (day, file.num_records()) {
+            days.entry(day).or_default().push((rows, file));
+        }
+    }
+    let mut groups = Vec::new();
+    // The newest day first: it is what people look at.
+    for (_, mut files) in days.into_iter().rev() {
+        files.sort_by_key(|(rows, _)| *rows);
+        let mut total = 0;
+        let fitting = files.iter().take_while(|(rows, _)| {
+            total += rows;
+            total <= rows_max
+        });
+        let group: Vec<&LogicalFileView> = fitting.map(|(_, file)| *file).collect();
+        if group.len() >= files_min.max(2) {
+            groups.push(group);
+        }
+    }
+    groups
+}
+
+async fn read(
+    table: Table,
+    store: &dyn ObjectStore,
+    file: &LogicalFileView,
+    rows: &mut Rows,
+    time: &str,
+) -> Result<(), LakeError> {
+    let path = file.object_store_path();
+    let away = |reason: String| LakeError::Unavailable { table: table.name(), doing: "compacted", reason };
+    let got = store.get(&path).await.map_err(|e| away(reason(&e)))?;
+    let bytes = got.bytes().await.map_err(|e| away(reason(&e)))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| away(format!("{path}: {e}")))?;
+    for batch in builder.build().map_err(|e| away(format!("{path}: {e}")))? {
+        let batch = batch.map_err(|e| away(format!("{path}: {e}")))?;
+        rows.push_batch(&as_table(table, &batch)?, time)?;
+    }
+    Ok(())
+}
+
+/// Other tools may have rewritten a file with wider types of the same meaning.
+fn as_table(table: Table, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
+    let schema = table.schema();
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    let mut fields = Vec::with_capacity(batch.num_columns());
+    for field in schema.fields().iter().filter(|field| field.name() != PARTITION_COLUMN) {
+        let column = batch
+            .column_by_name(field.name())
+            .ok_or_else(|| internal(format!("a data file of {} has no column {}", table.name(), field.name())))?;
+        columns.push(cast(column, field.data_type()).map_err(internal)?);
+        fields.push(field.clone());
+    }
+    RecordBatch::try_new(std::sync::Arc::new(arrow::datatypes::Schema::new(fields)), columns).map_err(internal)
+}

@@ -1,0 +1,85 @@
+//! What may be set of the lake, with its bounds.
+
+use kizashi_model::Span;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LakeConfig {
+    /// How long the first row of a batch waits for company before the batch is committed.
+    pub linger: Span,
+    /// Records of one batch at most.
+    pub rows_max: usize,
+    /// Bytes of one batch at most, as they came from the relay; this bounds the writer's memory.
+    pub bytes_max: usize,
+    /// Commits between two checkpoints of a table's log.
+    pub checkpoint_every: u64,
+    /// How long superseded entries of a table's log are kept: how far back a reader can travel.
+    pub log_retention: Span,
+    /// Small files of a day that are merged into one when there are this many; 0 never merges.
+    pub compact_files_min: usize,
+    /// Rows of a merged file at most; this bounds the memory of a merge.
+    pub compact_rows_max: usize,
+    /// How long a stop may take to commit what was read.
+    pub drain: Span,
+}
+
+impl Default for LakeConfig {
+    fn default() -> Self {
+        Self {
+            linger: Span::from_secs(1),
+            rows_max: 100_000,
+            bytes_max: 32 * 1024 * 1024,
+            checkpoint_every: 100,
+            log_retention: Span::from_secs(86_400),
+            compact_files_min: 32,
+            compact_rows_max: 250_000,
+            drain: Span::from_secs(10),
+        }
+    }
+}
+
+impl LakeConfig {
+    /// # Errors
+    /// Names the key that is out of its bounds, and the bounds.
+    pub fn validate(&self) -> Result<(), String> {
+        let within = |key: &str, value: i128, low: i128, high: i128| {
+            if (low..=high).contains(&value) {
+                Ok(())
+            } else {
+                Err(format!("lake.{key} is {value}; use {low} to {high}"))
+            }
+        };
+        within("linger (in ms)", self.linger.ms().into(), 1, 60_000)?;
+        within("rows_max", self.rows_max as i128, 1, 10_000_000)?;
+        within("bytes_max", self.bytes_max as i128, 64 * 1024, 1 << 30)?;
+        within("checkpoint_every", self.checkpoint_every.into(), 1, 10_000)?;
+        // A writer that was stopped for longer than this could not tell that its next version was already written.
+        within("log_retention (in ms)", self.log_retention.ms().into(), 3_600_000, 3650 * 86_400_000)?;
+        within("compact_files_min", self.compact_files_min as i128, 0, 100_000)?;
+        within("compact_rows_max", self.compact_rows_max as i128, 1_000, 10_000_000)?;
+        within("drain (in ms)", self.drain.ms().into(), 0, 600_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_within_their_bounds_and_a_wrong_value_is_named() {
+        assert_eq!(LakeConfig::default().validate(), Ok(()));
+        let config = LakeConfig { log_retention: Span::from_secs(60), ..LakeConfig::default() };
+        assert_eq!(
+            config.validate(),
+            Err("lake.log_retention (in ms) is 60000; use 3600000 to 315360000000".to_owned())
+        );
+    }
+
+    #[test]
+    fn every_key_is_optional_and_an_unknown_one_is_refused() {
+        assert_eq!(serde_json::from_str::<LakeConfig>("{}").unwrap(), LakeConfig::default());
+        assert!(serde_json::from_str::<LakeConfig>(r#"{"lingre": "1s"}"#).is_err());
+    }
+}

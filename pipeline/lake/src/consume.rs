@@ -1,0 +1,269 @@
+//! The lake's consumer: one thread that reads the relay, gathers micro-batches and writes them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use kizashi_model::{Clock, Topic, TopicPartition};
+use kizashi_relay::{Batch, Consumer, Partitions, Polled, Relay, RelayError};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::LakeError;
+use crate::batch_writer::Fence;
+use crate::error::internal;
+use crate::open::{Lake, entry};
+use crate::table::primary;
+
+/// The consumer group. Where it stands is in the tables; the group only shares out the partitions.
+const GROUP: &str = "lake";
+/// How long an idle consumer waits at a time: a stop is noticed within it.
+const IDLE: Duration = Duration::from_millis(250);
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// Emptied batches that are kept for their memory.
+const SPARE_MAX: usize = 4;
+
+/// Reads all topics and writes the tables until `stop`; then commits what was read, within the configured bound.
+/// While the store is full or away nothing more is read, and [`Lake::status`] says why.
+///
+/// # Errors
+/// What waiting does not mend: a table that is not ours, a damaged relay, a defect.
+pub async fn run(lake: Lake, relay: Arc<dyn Relay>, clock: Clock, stop: CancellationToken) -> Result<(), LakeError> {
+    let (done, finished) = oneshot::channel();
+    let stop = stop.child_token();
+    // A caller that drops this future stops the thread too.
+    let _stop_with_caller = stop.clone().drop_guard();
+    let runtime = Handle::current();
+    let body = move || {
+        let result = Writer::new(lake, relay.as_ref(), clock, stop, runtime).and_then(Writer::run);
+        // The caller may be gone; then nobody asks.
+        let _ = done.send(result);
+    };
+    thread::Builder::new().name("lake".to_owned()).spawn(body).map_err(|e| internal(format!("no thread: {e}")))?;
+    finished.await.map_err(|_| internal("the writer's thread died; its message is above"))?
+}
+
+struct Writer {
+    lake: Lake,
+    clock: Clock,
+    stop: CancellationToken,
+    runtime: Handle,
+    consumer: Box<dyn Consumer>,
+    pending: Pending,
+}
+
+/// Records that were read and are not committed yet.
+#[derive(Default)]
+struct Pending {
+    batches: Vec<Batch>,
+    records: usize,
+    bytes: usize,
+    /// When the first of them came.
+    since: Option<Instant>,
+    /// Partitions that were taken away: of the batches before this place nothing of them is committed.
+    revoked: BTreeMap<TopicPartition, usize>,
+    spare: Vec<Batch>,
+}
+
+struct Owned<'a> {
+    consumer: &'a dyn Consumer,
+    revoked: &'a BTreeMap<TopicPartition, usize>,
+}
+
+impl Fence for Owned<'_> {
+    fn holds(&self, batch: usize, at: TopicPartition) -> bool {
+        self.revoked.get(&at).is_none_or(|first_good| batch >= *first_good)
+    }
+
+    fn owns(&self, at: TopicPartition) -> bool {
+        self.consumer.owns(at)
+    }
+}
+
+impl Writer {
+    fn new(
+        lake: Lake,
+        relay: &dyn Relay,
+        clock: Clock,
+        stop: CancellationToken,
+        runtime: Handle,
+    ) -> Result<Self, LakeError> {
+        let mut backoff = BACKOFF_FIRST;
+        let consumer = loop {
+            let (asked, on) = (lake.clone(), runtime.clone());
+            let start = move |at| on.block_on(asked.start_at(at)).map_err(|e| RelayError::Start(e.to_string()));
+            match relay.consumer(GROUP, &Topic::ALL, Box::new(start)) {
+                Ok(consumer) => break consumer,
+                Err(error) if error.may_retry() && !stop.is_cancelled() => {
+                    tracing::warn!(%error, "the lake cannot read the relay yet; trying again");
+                    runtime.block_on(rest(&stop, &mut backoff));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        Ok(Self { lake, clock, stop, runtime, consumer, pending: Pending::default() })
+    }
+
+    fn run(mut self) -> Result<(), LakeError> {
+        let mut backoff = BACKOFF_FIRST;
+        while !self.stop.is_cancelled() {
+            match self.poll() {
+                Ok(()) => {
+                    backoff = BACKOFF_FIRST;
+                    self.stalled(None);
+                }
+                Err(error) if error.may_retry() => {
+                    tracing::warn!(%error, "the lake cannot read the relay; trying again");
+                    self.stalled(Some(error.to_string()));
+                    self.runtime.block_on(rest(&self.stop, &mut backoff));
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if self.is_due() {
+                self.flush()?;
+            }
+        }
+        self.drain()
+    }
+
+    fn poll(&mut self) -> Result<(), RelayError> {
+        let config = &self.lake.inner.config;
+        let wait = match self.pending.since {
+            None => IDLE,
+            Some(since) => config.linger.duration().saturating_sub(since.elapsed()).min(IDLE),
+        };
+        let records_max = config.rows_max.saturating_sub(self.pending.records).max(1);
+        let bytes_max = config.bytes_max.saturating_sub(self.pending.bytes).max(1);
+        let mut batch = self.pending.spare.pop().unwrap_or_default();
+        match self.consumer.poll(&mut batch, records_max, bytes_max, wait)? {
+            Polled::Records => self.pending.take(batch),
+            Polled::Reassigned(partitions) => self.pending.reassigned(&partitions),
+        }
+        Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        let config = &self.lake.inner.config;
+        self.pending.since.is_some_and(|since| {
+            since.elapsed() >= config.linger.duration()
+                || self.pending.records >= config.rows_max
+                || self.pending.bytes >= config.bytes_max
+        })
+    }
+
+    /// Writes what is pending, however long the store is away: nothing more is read meanwhile.
+    fn flush(&mut self) -> Result<(), LakeError> {
+        let mut backoff = BACKOFF_FIRST;
+        loop {
+            match self.write() {
+                Ok(()) => break,
+                Err(error) if error.may_retry() => {
+                    tracing::warn!(%error, "the lake cannot commit; trying again");
+                    self.stalled(Some(error.to_string()));
+                    if self.stop.is_cancelled() {
+                        // The drain has its own bound.
+                        return Ok(());
+                    }
+                    self.runtime.block_on(rest(&self.stop, &mut backoff));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.stalled(None);
+        let now = self.clock.now();
+        self.runtime.block_on(self.lake.maintain(now))
+    }
+
+    fn write(&mut self) -> Result<(), LakeError> {
+        let fence = Owned { consumer: self.consumer.as_ref(), revoked: &self.pending.revoked };
+        let written = self.lake.write(&self.pending.batches, &fence, self.clock.now());
+        let committed = self.runtime.block_on(written)?;
+        self.pending.clear();
+        self.consumer.committed(&committed);
+        Ok(())
+    }
+
+    /// The last commit. What it does not manage in time is read again at the next start.
+    fn drain(mut self) -> Result<(), LakeError> {
+        let until = Instant::now() + self.lake.inner.config.drain.duration();
+        let mut backoff = BACKOFF_FIRST;
+        while !self.pending.batches.is_empty() {
+            match self.write() {
+                Ok(()) => break,
+                Err(error) if error.may_retry() && Instant::now() + backoff < until => {
+                    self.runtime.block_on(tokio::time::sleep(backoff));
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                }
+                Err(error) if error.may_retry() => {
+                    let records = self.pending.records;
+                    tracing::warn!(%error, records, "the lake stops without its last batch; it is in the relay");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn stalled(&self, why: Option<String>) {
+        self.lake.inner.status.send_if_modified(|status| {
+            let changed = status.stalled != why;
+            status.stalled = why;
+            changed
+        });
+    }
+}
+
+/// Waits for the backoff or the stop, and doubles the backoff.
+async fn rest(stop: &CancellationToken, backoff: &mut Duration) {
+    // Either outcome means to go on.
+    let _ = tokio::time::timeout(*backoff, stop.cancelled()).await;
+    *backoff = (*backoff * 2).min(BACKOFF_MAX);
+}
+
+impl Pending {
+    fn take(&mut self, batch: Batch) {
+        if batch.is_empty() {
+            self.keep(batch);
+            return;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        self.records += batch.len();
+        self.bytes += batch.bytes();
+        self.batches.push(batch);
+    }
+
+    fn reassigned(&mut self, partitions: &Partitions) {
+        for at in &partitions.revoked {
+            self.revoked.insert(*at, self.batches.len());
+        }
+    }
+
+    fn clear(&mut self) {
+        for mut batch in std::mem::take(&mut self.batches) {
+            batch.clear();
+            self.keep(batch);
+        }
+        self.revoked.clear();
+        (self.records, self.bytes, self.since) = (0, 0, None);
+    }
+
+    fn keep(&mut self, batch: Batch) {
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(batch);
+        }
+    }
+}
+
+impl Lake {
+    /// The next offset of a partition, from the table that holds it: read again, because another writer may have moved on.
+    async fn start_at(&self, at: TopicPartition) -> Result<Option<i64>, LakeError> {
+        let mut tables = self.inner.tables.lock().await;
+        entry(&mut tables, primary(at.topic))?.reload().await?;
+        let offsets = self.publish_progress(&tables);
+        Ok(offsets.get(at))
+    }
+}

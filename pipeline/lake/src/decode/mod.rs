@@ -1,0 +1,233 @@
+//! Records of the relay to rows of the tables. Pure: what a record becomes depends on the record, on where each table
+//! stands, and on the records before it in its partition, so that a second reading after a crash decides the same.
+
+mod body;
+mod check_result;
+mod lane;
+mod reject;
+
+use kizashi_model::tables::Table;
+use kizashi_model::{DecodeError, EventType, Offsets, Topic, TopicPartition, envelope};
+use kizashi_relay::{Batch, RecordRef, Seen};
+
+use crate::rows::Rows;
+use crate::table::{Position, index, primary, topic_of};
+use lane::Lane;
+
+/// Where each table stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Positions(pub [Position; Table::ALL.len()]);
+
+impl Positions {
+    pub fn of(&self, table: Table) -> &Position {
+        &self.0[index(table)]
+    }
+}
+
+/// What batches hold, ready to be written.
+#[derive(Debug)]
+pub struct Decoded {
+    rows: [Option<Rows>; Table::ALL.len()],
+    /// The next offset of every partition that moved.
+    pub offsets: Offsets,
+    /// The highest sequence of every producer that was heard.
+    pub seen: Seen,
+    /// Records that were met for the first time.
+    pub records: u64,
+    /// Those of them whose event was taken before.
+    pub repeats: u64,
+    pub rejects: u64,
+}
+
+impl Decoded {
+    /// The rows of a table, at most once.
+    pub fn take_rows(&mut self, table: Table) -> Option<Rows> {
+        self.rows[index(table)].take().filter(|rows| !rows.is_empty())
+    }
+
+    #[must_use]
+    pub fn has_rows(&self, table: Table) -> bool {
+        self.rows[index(table)].as_ref().is_some_and(|rows| !rows.is_empty())
+    }
+
+    /// Partitions of which nothing was read that is not in the tables yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// The offsets that a table's commit states.
+    pub(crate) fn offsets_of(&self, table: Table) -> impl Iterator<Item = (TopicPartition, i64)> + '_ {
+        let topic = topic_of(table);
+        self.offsets.iter().filter(move |(at, _)| topic.is_none_or(|topic| at.topic == topic))
+    }
+}
+
+/// Decodes one batch into empty tables: for measurements and tests.
+#[must_use]
+pub fn decode_batch(batch: &Batch) -> Decoded {
+    let positions = Positions::default();
+    let mut decoder = Decoder::new(&positions);
+    decoder.batch(batch, &|_| true);
+    decoder.finish()
+}
+
+pub(crate) struct Decoder<'p> {
+    positions: &'p Positions,
+    rows: [Option<Rows>; Table::ALL.len()],
+    lanes: Vec<Lane>,
+    records: u64,
+    repeats: u64,
+    rejects: u64,
+}
+
+impl<'p> Decoder<'p> {
+    pub fn new(positions: &'p Positions) -> Self {
+        Self {
+            positions,
+            rows: [const { None }; Table::ALL.len()],
+            lanes: Vec::new(),
+            records: 0,
+            repeats: 0,
+            rejects: 0,
+        }
+    }
+
+    /// Takes the records of the partitions that `wanted` names.
+    pub fn batch(&mut self, batch: &Batch, wanted: &dyn Fn(TopicPartition) -> bool) {
+        let mut current: Option<(TopicPartition, Option<usize>)> = None;
+        for record in batch.iter() {
+            let at = record.at();
+            // Records of a partition come in runs.
+            let lane = match current {
+                Some((of, lane)) if of == at => lane,
+                _ => {
+                    let lane = wanted(at).then(|| self.lane(at));
+                    current = Some((at, lane));
+                    lane
+                }
+            };
+            if let Some(lane) = lane {
+                self.record(lane, &record);
+            }
+        }
+    }
+
+    fn lane(&mut self, at: TopicPartition) -> usize {
+        if let Some(lane) = self.lanes.iter().position(|lane| lane.at == at) {
+            return lane;
+        }
+        self.lanes.push(Lane::new(at, self.positions));
+        self.lanes.len() - 1
+    }
+
+    fn record(&mut self, lane: usize, record: &RecordRef<'_>) {
+        let offset = record.offset();
+        let lane = &mut self.lanes[lane];
+        if offset < lane.next {
+            return;
+        }
+        lane.next = offset.saturating_add(1);
+        lane.moved = true;
+        self.records += 1;
+        let headers = Headers::of(record);
+        if let (Some(source), Some(sequence)) = (headers.source, headers.sequence)
+            && !lane.take(source, sequence)
+        {
+            self.repeats += 1;
+            return;
+        }
+        let (keep_secondary, keep_reject) = (offset >= lane.secondary_floor, offset >= lane.rejects_floor);
+        if let Err(reason) = self.body(record, &headers, keep_secondary) {
+            self.rejects += 1;
+            if keep_reject {
+                reject::push(rows(&mut self.rows, Table::Rejects), record, &headers, &reason);
+            }
+        }
+    }
+
+    fn body(&mut self, record: &RecordRef<'_>, headers: &Headers<'_>, keep_secondary: bool) -> Result<(), DecodeError> {
+        let topic = record.at().topic;
+        let of = envelope::declared_type(topic, headers.event_type)?;
+        match of {
+            EventType::CheckResult => {
+                let (results, samples) = two(&mut self.rows);
+                check_result::push(results, keep_secondary.then_some(samples), record, headers.tenant)
+            }
+            EventType::CheckRetired => body::check_retired(record, headers.tenant),
+            EventType::Problem => body::problem(self.primary(topic), record, headers.tenant),
+            EventType::TicketEvent => body::ticket_event(self.primary(topic), record, headers.tenant),
+            EventType::Finding => body::finding(self.primary(topic), record, headers.tenant),
+            EventType::Prediction => body::prediction(self.primary(topic), record, headers.tenant),
+        }
+    }
+
+    fn primary(&mut self, topic: Topic) -> &mut Rows {
+        rows(&mut self.rows, primary(topic))
+    }
+
+    pub fn finish(self) -> Decoded {
+        let mut decoded = Decoded {
+            rows: self.rows,
+            offsets: Offsets::default(),
+            seen: Seen::default(),
+            records: self.records,
+            repeats: self.repeats,
+            rejects: self.rejects,
+        };
+        for lane in self.lanes.iter().filter(|lane| lane.moved) {
+            decoded.offsets.advance(lane.at, lane.next);
+            for (source, sequence) in lane.heard() {
+                decoded.seen.take(lane.at, source, sequence);
+            }
+        }
+        decoded
+    }
+}
+
+fn rows(all: &mut [Option<Rows>; Table::ALL.len()], table: Table) -> &mut Rows {
+    all[index(table)].get_or_insert_with(|| Rows::new(table))
+}
+
+/// The two tables of check results, both at once.
+fn two(all: &mut [Option<Rows>; Table::ALL.len()]) -> (&mut Rows, &mut Rows) {
+    let (results, samples) = all.split_at_mut(index(Table::Samples));
+    (
+        results[index(Table::CheckResults)].get_or_insert_with(|| Rows::new(Table::CheckResults)),
+        samples[0].get_or_insert_with(|| Rows::new(Table::Samples)),
+    )
+}
+
+/// The attributes that matter here, found in one pass.
+#[derive(Debug, Default)]
+pub(crate) struct Headers<'a> {
+    pub event_type: Option<&'a str>,
+    pub tenant: Option<&'a str>,
+    pub source: Option<&'a str>,
+    /// At most what a `txn` action can hold; a larger one is no sequence.
+    pub sequence: Option<u64>,
+}
+
+impl<'a> Headers<'a> {
+    fn of(record: &RecordRef<'a>) -> Self {
+        let mut found = Headers::default();
+        // Of a header that is there twice the first counts, as everywhere.
+        for (name, value) in record.headers() {
+            let slot = match name {
+                b"ce_type" => &mut found.event_type,
+                b"ce_tenant" => &mut found.tenant,
+                b"ce_source" => &mut found.source,
+                b"ce_sequence" => {
+                    let number = || std::str::from_utf8(value).ok()?.parse().ok();
+                    found.sequence = found.sequence.or_else(number).filter(|n| i64::try_from(*n).is_ok());
+                    continue;
+                }
+                _ => continue,
+            };
+            if slot.is_none() {
+                *slot = std::str::from_utf8(value).ok();
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,35 @@
+//! The lake: one consumer of the relay that writes what it reads as Parquet into one Delta table per kind of row.
+//!
+//! Each table has each row exactly once, whatever is killed when. A commit carries, as `txn` actions, how far the relay
+//! was read (`offset/<topic>/<partition>`) and which events of each producer were taken
+//! (`sequence/<topic>/<partition>/<source>`). A batch is committed in the order rejects, samples, and last the table that
+//! its topic is mainly for: where that one stands is where reading resumes, and whatever else was already committed
+//! beyond it is skipped by each table's own offset. What a record becomes depends only on the records before it in its
+//! partition, so a second reading decides as the first did.
+//!
+//! Only `commit.rs` writes a Delta commit. Data files are never deleted here (a vacuum is a later issue): a crash may
+//! leave files that no commit names, and a compaction leaves the files that it has replaced.
+
+mod batch_writer;
+mod commit;
+mod compact;
+mod config;
+mod consume;
+mod decode;
+mod error;
+mod maintain;
+mod open;
+mod parquet_file;
+mod replay;
+mod rows;
+mod store;
+mod table;
+
+pub use batch_writer::{Fence, Unfenced};
+pub use config::LakeConfig;
+pub use consume::run;
+pub use decode::{Decoded, decode_batch};
+pub use error::LakeError;
+pub use open::{Lake, LakeStatus};
+pub use rows::{DayRows, Rows, Value};
+pub use table::Position;

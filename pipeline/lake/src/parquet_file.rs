@@ -1,0 +1,115 @@
+//! Rows of a day as a Parquet file, and what the table's log says about it so that readers skip it unopened.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int32Type, TimestampMicrosecondType};
+use bytes::Bytes;
+use kizashi_model::Timestamp;
+use kizashi_model::tables::Table;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+use serde_json::{Map, Value, json};
+
+use crate::LakeError;
+use crate::error::internal;
+
+/// Long texts: their extremes help nobody and would be most of a small file.
+const WITHOUT_EXTREMES: [&str; 9] =
+    ["output", "summary", "evidence", "comment", "title", "reason", "headers", "payload", "runbook"];
+/// Rows that a reader can skip together within a file.
+const PAGE_ROWS: usize = 20_000;
+/// Names longer than this have no extremes in the log; ours never are.
+const NAME_BYTES_MAX: usize = 256;
+
+pub(crate) struct ParquetFile {
+    pub bytes: Bytes,
+    /// The `stats` of the file's add action.
+    pub stats: String,
+}
+
+/// # Errors
+/// `Internal`: writing to memory fails only for rows that do not fit their schema.
+pub(crate) fn encode(table: Table, rows: &RecordBatch) -> Result<ParquetFile, LakeError> {
+    let options = ArrowWriterOptions::new()
+        .with_properties(WriterProperties::clone(&PROPERTIES[table as usize]))
+        // The log has the schema; ours here is of dictionaries, which is nobody else's business.
+        .with_skip_arrow_metadata(true);
+    let bytes = Vec::with_capacity(4_096 + rows.num_rows() * 8);
+    let mut writer = ArrowWriter::try_new_with_options(bytes, rows.schema(), options).map_err(internal)?;
+    writer.write(rows).map_err(internal)?;
+    let bytes = writer.into_inner().map_err(internal)?;
+    Ok(ParquetFile { bytes: bytes.into(), stats: stats(rows) })
+}
+
+static PROPERTIES: LazyLock<Vec<Arc<WriterProperties>>> =
+    LazyLock::new(|| Table::ALL.into_iter().map(|table| Arc::new(properties(table))).collect());
+
+fn properties(table: Table) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_created_by(concat!("kizashi ", env!("CARGO_PKG_VERSION")).to_owned());
+    for field in table.schema().fields() {
+        let column = ColumnPath::from(field.name().as_str());
+        properties = match field.data_type() {
+            DataType::Timestamp(..) | DataType::Int64 => plain(properties, &column, Encoding::DELTA_BINARY_PACKED),
+            // Measured values hardly repeat; their bytes, place by place, do.
+            DataType::Float64 if field.name() != "limit_value" => {
+                plain(properties, &column, Encoding::BYTE_STREAM_SPLIT)
+            }
+            _ => properties,
+        };
+        if WITHOUT_EXTREMES.contains(&field.name().as_str()) {
+            properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
+        }
+    }
+    properties.build()
+}
+
+fn plain(properties: WriterPropertiesBuilder, column: &ColumnPath, encoding: Encoding) -> WriterPropertiesBuilder {
+    properties.set_column_dictionary_enabled(column.clone(), false).set_column_encoding(column.clone(), encoding)
+}
+
+/// `numRecords`, the nulls of each column, and the extremes of names and times.
+fn stats(rows: &RecordBatch) -> String {
+    let (mut low, mut high, mut nulls) = (Map::new(), Map::new(), Map::new());
+    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+        nulls.insert(field.name().clone(), column.null_count().into());
+        let extremes = match field.data_type() {
+            DataType::Timestamp(..) => extremes_of_times(column.as_ref()),
+            DataType::Dictionary(..) => extremes_of_names(column.as_ref()),
+            _ => None,
+        };
+        if let Some((min, max)) = extremes {
+            low.insert(field.name().clone(), min);
+            high.insert(field.name().clone(), max);
+        }
+    }
+    json!({ "numRecords": rows.num_rows(), "minValues": low, "maxValues": high, "nullCount": nulls }).to_string()
+}
+
+fn extremes_of_times(column: &dyn Array) -> Option<(Value, Value)> {
+    let times = column.as_primitive_opt::<TimestampMicrosecondType>()?;
+    let (low, high) = (arrow::compute::min(times)?, arrow::compute::max(times)?);
+    // All our times are whole milliseconds, so nothing is cut off here.
+    let shown = |micros: i64| Value::from(Timestamp(micros.div_euclid(1_000)).rfc3339());
+    Some((shown(low), shown(high)))
+}
+
+fn extremes_of_names(column: &dyn Array) -> Option<(Value, Value)> {
+    let names = column.as_dictionary_opt::<Int32Type>()?;
+    let values = names.values().as_string_opt::<i32>()?;
+    // A file has far fewer names than rows: each is looked at once.
+    let mut used = vec![false; values.len()];
+    for key in names.keys().iter().flatten() {
+        *used.get_mut(usize::try_from(key).ok()?)? = true;
+    }
+    let of = || values.iter().zip(&used).filter_map(|(name, used)| name.filter(|_| *used));
+    let (low, high) = (of().min()?, of().max()?);
+    (high.len() <= NAME_BYTES_MAX && low.len() <= NAME_BYTES_MAX).then(|| (low.into(), high.into()))
+}

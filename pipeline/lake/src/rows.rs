@@ -1,0 +1,299 @@
+//! Rows on their way into a table: appended to Arrow builders in the order of arrival, then cut into days and sorted.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BinaryBuilder, BooleanBuilder, DictionaryArray, Float64Builder, Int64Builder, RecordBatch,
+    StringArray, StringBuilder, StringDictionaryBuilder, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
+    UInt32Array,
+};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use kizashi_model::Timestamp;
+use kizashi_model::tables::Table;
+
+use crate::LakeError;
+use crate::error::internal;
+
+/// Columns whose values repeat: they are kept as dictionaries, which makes sorting and copying them cheap.
+const NAMES: [&str; 6] = ["tenant", "check_id", "metric", "kind", "state", "unit"];
+/// What rows of a day are sorted by, before the time.
+const ORDER: [&str; 3] = ["tenant", "check_id", "metric"];
+/// Room for this many rows is made at once.
+const ROWS_AT_FIRST: usize = 1024;
+
+/// One value of a row.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    Text(&'a str),
+    Int(i64),
+    Float(f64),
+    Time(Timestamp),
+    Flag(bool),
+    Bytes(&'a [u8]),
+    Null,
+}
+
+impl<'a> From<Option<&'a str>> for Value<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        text.map_or(Value::Null, Value::Text)
+    }
+}
+
+impl From<Option<f64>> for Value<'_> {
+    fn from(number: Option<f64>) -> Self {
+        number.map_or(Value::Null, Value::Float)
+    }
+}
+
+impl From<Option<Timestamp>> for Value<'_> {
+    fn from(time: Option<Timestamp>) -> Self {
+        time.map_or(Value::Null, Value::Time)
+    }
+}
+
+enum Column {
+    Name(StringDictionaryBuilder<Int32Type>),
+    Text(StringBuilder),
+    Int(Int64Builder),
+    Float(Float64Builder),
+    Time(TimestampMicrosecondBuilder),
+    Flag(BooleanBuilder),
+    Bytes(BinaryBuilder),
+}
+
+impl Column {
+    fn of(field: &Field) -> Self {
+        let rows = ROWS_AT_FIRST;
+        match field.data_type() {
+            DataType::Int64 => Self::Int(Int64Builder::with_capacity(rows)),
+            DataType::Float64 => Self::Float(Float64Builder::with_capacity(rows)),
+            DataType::Timestamp(..) => {
+                Self::Time(TimestampMicrosecondBuilder::with_capacity(rows).with_timezone("UTC"))
+            }
+            DataType::Boolean => Self::Flag(BooleanBuilder::with_capacity(rows)),
+            DataType::Binary => Self::Bytes(BinaryBuilder::new()),
+            _ if NAMES.contains(&field.name().as_str()) => Self::Name(StringDictionaryBuilder::new()),
+            _ => Self::Text(StringBuilder::with_capacity(rows, rows * 16)),
+        }
+    }
+
+    /// A value of another type than the column's is left out, which [`Rows::finish`] reports as columns of unequal length.
+    #[inline]
+    fn append(&mut self, value: Value<'_>) {
+        match (self, value) {
+            (Self::Name(b), Value::Text(v)) => b.append_value(v),
+            (Self::Text(b), Value::Text(v)) => b.append_value(v),
+            (Self::Int(b), Value::Int(v)) => b.append_value(v),
+            (Self::Float(b), Value::Float(v)) => b.append_value(v),
+            (Self::Time(b), Value::Time(v)) => b.append_value(v.micros()),
+            (Self::Flag(b), Value::Flag(v)) => b.append_value(v),
+            (Self::Bytes(b), Value::Bytes(v)) => b.append_value(v),
+            (column, Value::Null) => column.append_null(),
+            _ => {}
+        }
+    }
+
+    fn append_null(&mut self) {
+        match self {
+            Self::Name(b) => b.append_null(),
+            Self::Text(b) => b.append_null(),
+            Self::Int(b) => b.append_null(),
+            Self::Float(b) => b.append_null(),
+            Self::Time(b) => b.append_null(),
+            Self::Flag(b) => b.append_null(),
+            Self::Bytes(b) => b.append_null(),
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Name(b) => Arc::new(b.finish()),
+            Self::Text(b) => Arc::new(b.finish()),
+            Self::Int(b) => Arc::new(b.finish()),
+            Self::Float(b) => Arc::new(b.finish()),
+            Self::Time(b) => Arc::new(b.finish()),
+            Self::Flag(b) => Arc::new(b.finish()),
+            Self::Bytes(b) => Arc::new(b.finish()),
+        }
+    }
+}
+
+/// The columns of a table's data files: the partition column is in the file's path, and names are dictionaries.
+fn file_schema(table: Table) -> SchemaRef {
+    let schema = table.schema();
+    let stored = &schema.fields()[..schema.fields().len() - 1];
+    let fields: Vec<Field> = stored
+        .iter()
+        .map(|field| match Column::of(field) {
+            Column::Name(_) => {
+                let of = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+                Field::new(field.name(), of, field.is_nullable())
+            }
+            _ => Field::new(field.name(), field.data_type().clone(), field.is_nullable()),
+        })
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Rows of one UTC day, sorted by tenant, check, metric and time.
+#[derive(Debug)]
+pub struct DayRows {
+    /// Days since the epoch.
+    pub day: i32,
+    pub rows: RecordBatch,
+}
+
+/// Rows of one table.
+pub struct Rows {
+    table: Table,
+    schema: SchemaRef,
+    columns: Vec<Column>,
+    /// The time of each row, microseconds since the epoch: what its day is taken from.
+    times: Vec<i64>,
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rows({}, {})", self.table.name(), self.len())
+    }
+}
+
+impl Rows {
+    #[must_use]
+    pub fn new(table: Table) -> Self {
+        let schema = file_schema(table);
+        let columns = schema.fields().iter().map(|field| Column::of(field)).collect();
+        Self { table, schema, columns, times: Vec::with_capacity(ROWS_AT_FIRST) }
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    /// `time` is the row's own; `values` are its columns in the order of the table's schema, without the day.
+    #[inline]
+    pub fn push(&mut self, time: Timestamp, values: &[Value<'_>]) {
+        self.times.push(time.micros());
+        for (column, value) in self.columns.iter_mut().zip(values) {
+            column.append(*value);
+        }
+    }
+
+    /// Cuts the rows into days and sorts each.
+    ///
+    /// # Errors
+    /// `Internal` when rows were pushed that do not fit the table.
+    pub fn finish(mut self) -> Result<Vec<DayRows>, LakeError> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Column::finish).collect();
+        let mut order = self.order(&arrays)?;
+        let rows = RecordBatch::try_new(self.schema.clone(), arrays)
+            .map_err(|e| internal(format!("rows of {}: {e}", self.table.name())))?;
+        let sorted = if order.is_sorted() {
+            rows
+        } else {
+            order.sort_unstable();
+            let indices = UInt32Array::from_iter_values(order.iter().map(|key| key.row));
+            take_record_batch(&rows, &indices).map_err(internal)?
+        };
+        let mut days = Vec::new();
+        let mut first = 0;
+        for chunk in order.chunk_by(|a, b| a.day == b.day) {
+            days.push(DayRows { day: chunk[0].day, rows: sorted.slice(first, chunk.len()) });
+            first += chunk.len();
+        }
+        Ok(days)
+    }
+
+    fn order(&self, arrays: &[ArrayRef]) -> Result<Vec<SortKey>, LakeError> {
+        let mut order: Vec<SortKey> = (0u32..)
+            .zip(&self.times)
+            .map(|(row, micros)| SortKey { day: Timestamp(micros / 1_000).day(), names: [0; 3], micros: *micros, row })
+            .collect();
+        for (place, name) in ORDER.iter().enumerate() {
+            let Ok(column) = self.schema.index_of(name) else { continue };
+            let of = arrays[column].as_any().downcast_ref::<DictionaryArray<Int32Type>>();
+            let of = of.ok_or_else(|| internal(format!("column {name} of {} is no dictionary", self.table.name())))?;
+            if of.len() != order.len() {
+                return Err(internal(format!("column {name} of {} has a gap", self.table.name())));
+            }
+            let ranks = ranks(of)?;
+            for (key, value) in order.iter_mut().zip(of.keys().values()) {
+                // The slot of a null holds any key; nulls come first.
+                key.names[place] = usize::try_from(*value).ok().and_then(|v| ranks.get(v)).map_or(0, |rank| *rank);
+            }
+        }
+        Ok(order)
+    }
+}
+
+/// Compared field by field, in this order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct SortKey {
+    day: i32,
+    names: [u32; 3],
+    micros: i64,
+    row: u32,
+}
+
+/// For each value of a dictionary, its place among them in alphabetical order.
+fn ranks(of: &DictionaryArray<Int32Type>) -> Result<Vec<u32>, LakeError> {
+    let values = of.values().as_any().downcast_ref::<StringArray>();
+    let values = values.ok_or_else(|| internal("a dictionary of names holds no text"))?;
+    let mut alphabetical: Vec<usize> = (0..values.len()).collect();
+    alphabetical.sort_unstable_by_key(|i| values.value(*i));
+    let mut ranks = vec![0; values.len()];
+    for (rank, value) in (0u32..).zip(alphabetical) {
+        ranks[value] = rank;
+    }
+    Ok(ranks)
+}
+
+impl Rows {
+    /// Takes rows that were read back from data files of this table.
+    ///
+    /// # Errors
+    /// `Internal` when a column is missing or has another type.
+    pub(crate) fn push_batch(&mut self, batch: &RecordBatch, time_column: &str) -> Result<(), LakeError> {
+        for (field, column) in self.schema.fields().iter().zip(&mut self.columns) {
+            let array = batch
+                .column_by_name(field.name())
+                .ok_or_else(|| internal(format!("a data file has no column {}", field.name())))?;
+            append_array(column, array)
+                .ok_or_else(|| internal(format!("column {} is {}", field.name(), array.data_type())))?;
+        }
+        let times = batch
+            .column_by_name(time_column)
+            .and_then(|a| a.as_any().downcast_ref::<TimestampMicrosecondArray>().cloned())
+            .ok_or_else(|| internal(format!("a data file has no time {time_column}")))?;
+        self.times.extend_from_slice(times.values());
+        Ok(())
+    }
+}
+
+fn append_array(column: &mut Column, array: &ArrayRef) -> Option<()> {
+    use arrow::array::AsArray;
+    use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
+    match column {
+        Column::Name(b) => array.as_string_opt::<i32>()?.iter().for_each(|v| b.append_option(v)),
+        Column::Text(b) => array.as_string_opt::<i32>()?.iter().for_each(|v| b.append_option(v)),
+        Column::Int(b) => array.as_primitive_opt::<Int64Type>()?.iter().for_each(|v| b.append_option(v)),
+        Column::Float(b) => array.as_primitive_opt::<Float64Type>()?.iter().for_each(|v| b.append_option(v)),
+        Column::Time(b) => {
+            array.as_primitive_opt::<TimestampMicrosecondType>()?.iter().for_each(|v| b.append_option(v));
+        }
+        Column::Flag(b) => array.as_boolean_opt()?.iter().for_each(|v| b.append_option(v)),
+        Column::Bytes(b) => array.as_binary_opt::<i32>()?.iter().for_each(|v| b.append_option(v)),
+    }
+    Some(())
+}

@@ -1,0 +1,136 @@
+//! One table as its writer knows it: the version it stands at, and how far each partition of the relay is in it.
+
+use deltalake_core::logstore::LogStoreRef;
+use kizashi_model::tables::Table;
+use kizashi_model::{Offsets, Topic, TopicPartition};
+use kizashi_relay::Seen;
+
+/// How far the relay is in a table: what its `txn` actions say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The next offset per partition: everything below is in the table, nothing at or above it.
+    pub offsets: Offsets,
+    /// The highest sequence taken per partition and producer; kept by the primary tables only.
+    pub seen: Seen,
+}
+
+/// The table that a topic is mainly for; committed last, so its offset is where reading resumes.
+#[must_use]
+pub(crate) fn primary(topic: Topic) -> Table {
+    match topic {
+        Topic::CheckResults => Table::CheckResults,
+        Topic::Problems => Table::Problems,
+        Topic::TicketEvents => Table::TicketEvents,
+        Topic::Findings => Table::Findings,
+        Topic::Predictions => Table::Predictions,
+    }
+}
+
+/// The topic whose progress a table holds; `None` for the rejects, which come from every topic.
+#[must_use]
+pub(crate) fn topic_of(table: Table) -> Option<Topic> {
+    match table {
+        Table::CheckResults | Table::Samples => Some(Topic::CheckResults),
+        Table::Problems => Some(Topic::Problems),
+        Table::TicketEvents => Some(Topic::TicketEvents),
+        Table::Findings => Some(Topic::Findings),
+        Table::Predictions => Some(Topic::Predictions),
+        Table::Rejects => None,
+    }
+}
+
+#[must_use]
+pub(crate) fn is_primary(table: Table) -> bool {
+    topic_of(table).is_some_and(|topic| primary(topic) == table)
+}
+
+/// The order of the commits of a batch.
+pub(crate) const COMMIT_ORDER: [Table; 7] = [
+    Table::Rejects,
+    Table::Samples,
+    Table::CheckResults,
+    Table::Problems,
+    Table::TicketEvents,
+    Table::Findings,
+    Table::Predictions,
+];
+
+/// Position of a table in arrays that hold one entry per table.
+#[must_use]
+pub(crate) fn index(table: Table) -> usize {
+    table as usize
+}
+
+/// An open table.
+#[derive(Debug)]
+pub(crate) struct LakeTable {
+    pub table: Table,
+    pub log: LogStoreRef,
+    pub version: u64,
+    pub position: Position,
+    /// The version of the newest checkpoint, 0 before the first.
+    pub checkpoint: u64,
+    /// A commit failed or lost a race: the log must be read again before the next one.
+    pub stale: bool,
+}
+
+pub(crate) fn offset_app_id(at: TopicPartition) -> String {
+    format!("offset/{at}")
+}
+
+pub(crate) fn sequence_app_id(at: TopicPartition, source: &str) -> String {
+    format!("sequence/{at}/{source}")
+}
+
+impl Position {
+    /// Takes one `txn` action; those of other applications are not ours to judge.
+    pub(crate) fn note(&mut self, app_id: &str, version: i64) {
+        let mut parts = app_id.splitn(4, '/');
+        let (kind, topic, partition, source) = (parts.next(), parts.next(), parts.next(), parts.next());
+        let Some(topic) = topic.and_then(Topic::from_name) else { return };
+        let Some(partition) = partition.and_then(|p| p.parse().ok()) else { return };
+        let at = TopicPartition { topic, partition };
+        match (kind, source, u64::try_from(version)) {
+            (Some("offset"), None, Ok(_)) => self.offsets.advance(at, version),
+            (Some("sequence"), Some(source), Ok(sequence)) => self.seen.take(at, source, sequence),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn absorb(&mut self, advance: &Self) {
+        for (at, next) in advance.offsets.iter() {
+            self.offsets.advance(at, next);
+        }
+        for (at, source, sequence) in advance.seen.iter() {
+            self.seen.take(at, source, sequence);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_commit_says_is_read_back_whatever_the_source_is_called() {
+        let at = TopicPartition { topic: Topic::CheckResults, partition: 7 };
+        let mut position = Position::default();
+        position.note(&offset_app_id(at), 41);
+        position.note(&sequence_app_id(at, "kizashi/checks/of a/long name"), 9);
+        for foreign in
+            ["offset", "offset/none/1", "offset/check-results/x", "sequence/check-results/1", "spark-query-1"]
+        {
+            position.note(foreign, 5);
+        }
+        assert_eq!(position.offsets.iter().collect::<Vec<_>>(), [(at, 41)]);
+        assert_eq!(position.seen.iter().collect::<Vec<_>>(), [(at, "kizashi/checks/of a/long name", 9)]);
+    }
+
+    #[test]
+    fn a_primary_is_committed_after_everything_else_of_its_topic() {
+        for topic in Topic::ALL {
+            let last = COMMIT_ORDER.iter().rposition(|t| topic_of(*t).is_none_or(|of| of == topic));
+            assert_eq!(last.map(|i| COMMIT_ORDER[i]), Some(primary(topic)));
+        }
+    }
+}

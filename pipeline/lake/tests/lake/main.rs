@@ -1,0 +1,13 @@
+//! The lake from outside: real tables on a file system, read back with the public readers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod crashes;
+mod equivalence;
+mod faulty;
+mod log;
+mod maintenance;
+mod readback;
+mod rejects;
+mod running;
+mod schema;
+mod writers;

@@ -1,0 +1,118 @@
+//! Checkpoints, old log entries, and the merging of small files.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kizashi_lake::{Lake, LakeConfig, Unfenced};
+use kizashi_model::tables::Table;
+use kizashi_model::{Span, Timestamp};
+
+use crate::faulty::{Fault, Faulty};
+use crate::log::{Contents, Log, NOW, RESULTS_0, mixed};
+use crate::readback::{contents, delta};
+
+async fn open(root: &Path, config: LakeConfig) -> Lake {
+    Lake::open_on(Arc::new(Faulty::new(Fault::None)), root, config).await.unwrap()
+}
+
+async fn read_one_by_one(lake: &Lake, log: &Log, now: Timestamp) {
+    while !lake.offsets().reached(&log.end()) {
+        lake.write(&[log.batch(&lake.offsets(), 1)], &Unfenced, now).await.unwrap();
+        lake.maintain(now).await.unwrap();
+    }
+}
+
+fn log_entries(root: &Path, ending: &str) -> usize {
+    let entries = std::fs::read_dir(root.join("check_results/_delta_log")).unwrap();
+    entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(ending)).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_files_of_a_day_become_one_and_no_row_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = mixed();
+    let without = LakeConfig { checkpoint_every: 1_000, compact_files_min: 0, ..LakeConfig::default() };
+    read_one_by_one(&open(dir.path(), without).await, &log, NOW).await;
+    let before = delta(dir.path(), Table::CheckResults).await.get_file_uris().unwrap().count();
+
+    let with = LakeConfig { checkpoint_every: 1, compact_files_min: 2, ..LakeConfig::default() };
+    let lake = open(dir.path(), with).await;
+    lake.maintain(NOW).await.unwrap();
+    let after = delta(dir.path(), Table::CheckResults).await.get_file_uris().unwrap().count();
+    assert!(before > 20 && after == 3, "one file for each of three days, not {after}; before it was {before}");
+    assert_eq!(contents(dir.path()).await, Contents::expected(&log));
+
+    // A merge moves no offset and can be followed by rows.
+    let mut more = log.clone();
+    for entry in &log.0[&RESULTS_0][..3] {
+        let mut entry = entry.clone();
+        entry.headers.retain(|(name, _)| name != "ce_sequence");
+        more.push(RESULTS_0, entry);
+    }
+    read_one_by_one(&lake, &more, NOW).await;
+    assert_eq!(contents(dir.path()).await, Contents::expected(&more));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_position_is_the_same_from_checkpoints_as_from_the_whole_log() {
+    let log = mixed();
+    let mut found = Vec::new();
+    for checkpoint_every in [4, 1_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = LakeConfig { checkpoint_every, ..LakeConfig::default() };
+        read_one_by_one(&open(dir.path(), config.clone()).await, &log, NOW).await;
+        assert_eq!(log_entries(dir.path(), ".checkpoint.parquet") > 2, checkpoint_every == 4);
+        let reopened = open(dir.path(), config).await;
+        // A resent outbox finds its sequences in the checkpoint.
+        assert!(reopened.offsets().reached(&log.end()));
+        let mut resent = log.clone();
+        for entry in &log.0[&RESULTS_0] {
+            if entry.headers.iter().any(|(name, _)| name == "ce_sequence") {
+                resent.push(RESULTS_0, entry.clone());
+            }
+        }
+        read_one_by_one(&reopened, &resent, NOW).await;
+        let contents = contents(dir.path()).await;
+        assert_eq!(contents, Contents::expected(&log), "nothing was taken again");
+        // Delta's own reader finds the same.
+        let table = delta(dir.path(), Table::CheckResults).await;
+        let said = table.snapshot().unwrap().transaction_version(&table.log_store(), "offset/check-results/0").await;
+        assert_eq!(said.unwrap(), resent.end().get(RESULTS_0));
+        let sequence = "sequence/check-results/0/kizashi/checks";
+        found.push(table.snapshot().unwrap().transaction_version(&table.log_store(), sequence).await.unwrap());
+    }
+    assert!(found[0] > Some(0) && found[0] == found[1], "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_log_entries_go_once_a_checkpoint_covers_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = mixed();
+    let config = LakeConfig { checkpoint_every: 1, log_retention: Span::from_secs(3_600), ..LakeConfig::default() };
+    // The files' own times are the system's, so the writer's clock is put a day ahead of every plausible one.
+    let later = Timestamp(Timestamp(i64::MAX / 2_000_000).0);
+    let lake = open(dir.path(), config.clone()).await;
+    read_one_by_one(&lake, &log, later).await;
+    let left = log_entries(dir.path(), ".json");
+    assert!(left < 15, "{left} entries are left");
+    drop(lake);
+    let lake = open(dir.path(), config).await;
+    assert!(lake.offsets().reached(&log.end()));
+    assert_eq!(contents(dir.path()).await, Contents::expected(&log));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_round_without_news_commits_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = mixed();
+    let store = Arc::new(Faulty::new(Fault::None));
+    let lake = Lake::open_on(store.clone(), dir.path(), LakeConfig::default()).await.unwrap();
+    lake.write(&[log.batch(&lake.offsets(), 1_000)], &Unfenced, NOW).await.unwrap();
+    let writes = store.writes();
+    lake.write(&[log.batch(&lake.offsets(), 1_000)], &Unfenced, NOW).await.unwrap();
+    lake.write(&[], &Unfenced, NOW).await.unwrap();
+    // The same records once more, as after a reassignment.
+    lake.write(&[log.batch(&kizashi_model::Offsets::default(), 1_000)], &Unfenced, NOW).await.unwrap();
+    lake.maintain(NOW).await.unwrap();
+    assert_eq!(store.writes(), writes);
+}

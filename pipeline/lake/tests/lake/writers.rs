@@ -1,0 +1,86 @@
+//! Two writers on one folder, and partitions that are taken away.
+
+use std::sync::Arc;
+
+use kizashi_lake::{Fence, Lake, LakeConfig, Unfenced};
+use kizashi_model::TopicPartition;
+
+use crate::faulty::{Fault, Faulty};
+use crate::log::{Contents, NOW, RESULTS_0, RESULTS_1, mixed};
+use crate::readback::contents;
+
+async fn open(root: &std::path::Path) -> Lake {
+    Lake::open_on(Arc::new(Faulty::new(Fault::None)), root, LakeConfig::default()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_was_overtaken_adds_only_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = mixed();
+    let (first, second) = (open(dir.path()).await, open(dir.path()).await);
+    let start = first.offsets();
+    first.write(&[log.batch(&start, 10)], &Unfenced, NOW).await.unwrap();
+    // The second still believes that nothing was read, and reads from the start, further than the first did.
+    second.write(&[log.batch(&start, 20)], &Unfenced, NOW).await.unwrap();
+    // And the first, overtaken in its turn, does not go back.
+    let committed = first.write(&[log.batch(&first.offsets(), 5)], &Unfenced, NOW).await.unwrap();
+    assert!(committed.reached(&second.offsets()), "{committed:?}");
+    second.write(&[log.batch(&second.offsets(), 100)], &Unfenced, NOW).await.unwrap();
+    assert_eq!(contents(dir.path()).await, Contents::expected(&log));
+}
+
+/// What a revoke looks like: the partition is no longer ours, or was not when the first batch was read.
+struct Without {
+    lost: Option<TopicPartition>,
+    stale_in_first_batch: Option<TopicPartition>,
+}
+
+impl Fence for Without {
+    fn holds(&self, batch: usize, at: TopicPartition) -> bool {
+        batch > 0 || self.stale_in_first_batch != Some(at)
+    }
+    fn owns(&self, at: TopicPartition) -> bool {
+        self.lost != Some(at)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_revoked_partition_is_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = mixed();
+    let lake = open(dir.path()).await;
+    let lost = Without { lost: Some(RESULTS_1), stale_in_first_batch: None };
+    let committed = lake.write(&[log.batch(&lake.offsets(), 100)], &lost, NOW).await.unwrap();
+    assert_eq!(committed.get(RESULTS_1), None);
+    assert_eq!(committed.get(RESULTS_0), log.end().get(RESULTS_0));
+
+    // It comes back: what was read of it before counts for nothing, what is read now does.
+    let (before, after) = (log.batch(&lake.offsets(), 3), log.batch(&lake.offsets(), 100));
+    let back = Without { lost: None, stale_in_first_batch: Some(RESULTS_1) };
+    lake.write(&[before, after], &back, NOW).await.unwrap();
+    assert_eq!(contents(dir.path()).await, Contents::expected(&log));
+}
+
+/// Revoked between the decision and the commit.
+struct LostOnTheWay(std::sync::atomic::AtomicU32);
+
+impl Fence for LostOnTheWay {
+    fn holds(&self, _: usize, _: TopicPartition) -> bool {
+        true
+    }
+    fn owns(&self, at: TopicPartition) -> bool {
+        at != RESULTS_1 || self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoke_during_a_write_stops_the_partition_and_keeps_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = mixed();
+    let lake = open(dir.path()).await;
+    let committed = lake.write(&[log.batch(&lake.offsets(), 100)], &LostOnTheWay(0.into()), NOW).await.unwrap();
+    assert_eq!(committed.get(RESULTS_1), None);
+    assert_eq!(committed.get(RESULTS_0), log.end().get(RESULTS_0));
+    lake.write(&[log.batch(&lake.offsets(), 100)], &Unfenced, NOW).await.unwrap();
+    assert_eq!(contents(dir.path()).await, Contents::expected(&log));
+}
