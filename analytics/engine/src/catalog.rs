@@ -60,10 +60,13 @@ impl Catalog {
     /// A session that sees this catalog and no other. It holds the catalog; the catalog does not hold it.
     pub fn state(&self) -> Result<SessionState> {
         let me = self.me.upgrade().ok_or_else(|| DataFusionError::Internal("the statement has ended".to_owned()))?;
-        Ok(SessionStateBuilder::new_from_existing(self.library.base.clone())
+        let mut state = SessionStateBuilder::new_from_existing(self.library.base.clone())
             .with_runtime_env(self.runtime.clone())
             .with_catalog_list(Arc::new(OnlyThis(me)))
-            .build())
+            .build();
+        // From here on now() has its value.
+        state.mark_start_execution();
+        Ok(state)
     }
 
     /// The version of each table read so far.

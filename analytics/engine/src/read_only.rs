@@ -171,7 +171,7 @@ mod tests {
         }
         assert!(parsed("select 1; drop table samples").is_err_and(|e| e.to_string().contains("one at a time")));
         assert!(parsed("").is_err());
-        let error = parsed("select from where").unwrap_err();
-        assert_eq!(error.position().map(|p| p.line), Some(1), "{error}");
+        let error = parsed("select 1\n +").unwrap_err();
+        assert_eq!(error.position().map(|p| p.line), Some(2), "{error}");
     }
 }

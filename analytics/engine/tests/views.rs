@@ -20,6 +20,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 #[tokio::test]
 async fn every_view_that_ships_passes_its_test() {
+    let _ = tracing_subscriber::fmt().with_test_writer().try_init();
     let cases = views::test_all(None).await.unwrap_or_else(|error| panic!("{error}"));
     assert!(cases >= 8, "{cases} cases ran");
 }
@@ -28,10 +29,17 @@ async fn every_view_that_ships_passes_its_test() {
 async fn every_column_of_every_table_and_view_says_what_it_means() {
     let dir = folder(&[]);
     let session = open(dir.path()).unwrap().session(Scope::All);
-    let without = session.query("select table_name, column_name from columns where comment is null or comment = ''").await.unwrap();
+    let without = session
+        .query("select table_name, column_name from columns where comment is null or comment = ''")
+        .await
+        .unwrap();
     assert_eq!(without.rows(), 0, "{:?}", without.batches);
     let described = session.describe("current_state").unwrap();
-    assert!(described.iter().any(|c| c.name == "since" && c.data_type == "TIMESTAMP WITH TIME ZONE" && c.comment.contains("first result")));
+    assert!(
+        described.iter().any(|c| c.name == "since"
+            && c.data_type == "TIMESTAMP WITH TIME ZONE"
+            && c.comment.contains("first result"))
+    );
     assert!(session.describe("nothing").is_err());
     let result = session.query("describe samples").await.unwrap();
     let mut csv = Vec::new();
@@ -58,7 +66,7 @@ async fn a_broken_view_is_an_error_with_file_and_line() {
     let header = "-- title: Mine\n-- owner: me\n-- column x: x\n";
     for (name, text, line, why) in [
         ("a.sql", format!("{header}select y as x\nfrom samples"), 4, "y"),
-        ("a.sql", format!("{header}select value as x\nfrom nowhere"), 1, "nowhere"),
+        ("a.sql", format!("{header}select value as x\nfrom nowhere"), 5, "nowhere"),
         ("a.sql", format!("{header}drop table samples"), 1, "only reads"),
         ("a.sql", format!("{header}select 1 as x, 2 as z"), 1, "z has no comment"),
         ("a.sql", format!("{header}select 1 as w"), 1, "has no comment"),
