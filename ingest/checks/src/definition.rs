@@ -148,13 +148,13 @@ impl From<Definition> for Written {
 }
 
 /// A pair of thresholds must be in order: `fault` when the warning one would come after the critical one.
-pub(crate) fn in_order<T: PartialOrd + std::fmt::Display>(key: &str, warning: T, critical: T) -> Option<String> {
+pub(crate) fn in_order<T: Copy + PartialOrd + std::fmt::Display>(key: &str, warning: T, critical: T) -> Option<String> {
     (warning > critical)
         .then(|| format!("warning_{key} is {warning} and critical_{key} is {critical}: the warning comes first, so it must not be larger"))
 }
 
 /// As [`in_order`], for values that get worse as they fall.
-pub(crate) fn in_falling_order<T: PartialOrd + std::fmt::Display>(
+pub(crate) fn in_falling_order<T: Copy + PartialOrd + std::fmt::Display>(
     key: &str,
     warning: T,
     critical: T,

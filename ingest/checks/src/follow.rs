@@ -75,11 +75,11 @@ pub(crate) fn follow(
     let mut reader = Reader { left: limits.bytes_max, limits, line };
     let Some(mark) = mark else {
         let offset = if from_start { 0 } else { file.metadata()?.len() };
-        let (now, complete) = reader.read(&file, position(&file, offset, false)?, false)?;
+        let (now, complete) = reader.read(&file, &position(&file, offset, false)?, false)?;
         return Ok(Followed { mark: Mark { path: path.into(), now, before: None }, behind: !complete, lost: false });
     };
     if let Some((older, at)) = mark.before.as_ref().and_then(|before| Some((rotated(path, before)?, before))) {
-        reader.read(&older, at.clone(), true)?;
+        reader.read(&older, at, true)?;
     }
 
     let mut start = mark.now.clone();
@@ -89,7 +89,7 @@ pub(crate) fn follow(
         match rotated(path, &mark.now) {
             None => lost = mark.now.offset > 0,
             Some(old) => {
-                let (rest, complete) = reader.read(&old, mark.now.clone(), false)?;
+                let (rest, complete) = reader.read(&old, &mark.now, false)?;
                 if !complete {
                     return Ok(Followed {
                         mark: Mark { path: path.into(), now: rest, before: None },
@@ -101,7 +101,7 @@ pub(crate) fn follow(
             }
         }
     }
-    let (now, complete) = reader.read(&file, start, false)?;
+    let (now, complete) = reader.read(&file, &start, false)?;
     Ok(Followed { mark: Mark { path: path.into(), now, before }, behind: !complete, lost })
 }
 
@@ -166,8 +166,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Reads whole lines from a position to the end; `last` also takes a final line without a line end. Gives the new
     /// position and whether the end was reached.
-    fn read(&mut self, file: &File, from: Position, last: bool) -> io::Result<(Position, bool)> {
-        let Position { mut offset, mut skipping, .. } = from;
+    fn read(&mut self, file: &File, from: &Position, last: bool) -> io::Result<(Position, bool)> {
+        let (mut offset, mut skipping) = (from.offset, from.skipping);
         let mut cursor = offset;
         let mut begun: Vec<u8> = Vec::new();
         let mut chunk = vec![0; CHUNK_BYTES];

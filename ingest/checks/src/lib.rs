@@ -17,6 +17,8 @@ mod scheduler;
 mod timer;
 mod tls;
 pub mod values;
+#[cfg(test)]
+mod virtual_time;
 mod watch;
 
 pub use definition::Definition;

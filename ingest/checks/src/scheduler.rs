@@ -101,7 +101,7 @@ impl Scheduler {
                     free.insert(next);
                 }
                 Entry::Occupied(taken) => {
-                    tracing::warn!(check = %taken.key().1, "two checks have this id; the first one runs")
+                    tracing::warn!(check = %taken.key().1, "two checks have this id; the first one runs");
                 }
             }
         }
