@@ -1,0 +1,29 @@
+//! The HTTP API: one file per resource under `resources/`; errors become HTTP only in `error.rs`; the OpenAPI document is
+//! made from the same handlers that the router holds, so neither can be without the other.
+//!
+//! Data live under `/api/v1/` and need the bearer token. What is about the server itself stays at the root: `/` (status
+//! page), `/healthz`, `/readyz`, `/metrics`, `/openapi.json`.
+
+mod auth;
+mod config;
+mod error;
+mod extract;
+mod health;
+mod lake;
+mod metrics;
+mod middleware;
+mod names;
+mod openapi;
+mod page;
+mod resources;
+mod serve;
+mod state;
+mod time;
+
+pub use auth::hash_token;
+pub use config::HttpConfig;
+pub use health::{Component, ComponentHealth, Condition, Health};
+pub use metrics::Metrics;
+pub use openapi::{document, router};
+pub use serve::{Server, serve};
+pub use state::{AppState, CheckInfo, ImportReport, ImportRequest, Importer, RejectedPoint, Thresholds};

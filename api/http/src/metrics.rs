@@ -1,0 +1,226 @@
+//! Figures about the server for Prometheus. Each is set by the wiring or by the middleware; the names are what dashboards
+//! and alerts rest on, so they stay. No label holds a tenant or a check: their number has no bound.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use kizashi_model::tables::Table;
+use kizashi_model::{PredictionPhase, State, TicketKind, Topic};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// From 1 ms to 60 s.
+const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
+
+macro_rules! labels {
+    ($($name:ident { $($label:ident),* })*) => {$(
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+        struct $name { $($label: String),* }
+    )*};
+}
+labels! {
+    StateLabel { state }
+    ConsumerLabel { consumer }
+    TableLabel { table }
+    TopicLabel { topic }
+    KindLabel { kind }
+    PhaseLabel { phase }
+    OutcomeLabel { outcome }
+    RequestLabel { method, route, status }
+    RouteLabel { method, route }
+}
+
+type Hook = Box<dyn Fn(&Metrics) + Send + Sync>;
+
+/// Every figure. Shared as `Arc<Metrics>`.
+pub struct Metrics {
+    registry: Registry,
+    before_scrape: Mutex<Vec<Hook>>,
+    check_results: Family<StateLabel, Counter>,
+    spool_depth: Gauge,
+    relay_lag: Family<ConsumerLabel, Gauge>,
+    lake_commits: Family<TableLabel, Counter>,
+    lake_rows: Family<TableLabel, Counter>,
+    lake_commit_seconds: Family<TableLabel, Histogram, fn() -> Histogram>,
+    rejects: Family<TopicLabel, Counter>,
+    tickets_opened: Family<KindLabel, Counter>,
+    findings: Counter,
+    predictions: Family<PhaseLabel, Counter>,
+    sql_statements: Family<OutcomeLabel, Counter>,
+    sql_seconds: Histogram,
+    http_requests: Family<RequestLabel, Counter>,
+    http_seconds: Family<RouteLabel, Histogram, fn() -> Histogram>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    #[must_use]
+    pub fn new() -> Self {
+        let timed = || Family::<TableLabel, _, fn() -> Histogram>::new_with_constructor(seconds);
+        let mut metrics = Self {
+            registry: Registry::with_prefix("kizashi"),
+            before_scrape: Mutex::default(),
+            check_results: Family::default(),
+            spool_depth: Gauge::default(),
+            relay_lag: Family::default(),
+            lake_commits: Family::default(),
+            lake_rows: Family::default(),
+            lake_commit_seconds: timed(),
+            rejects: Family::default(),
+            tickets_opened: Family::default(),
+            findings: Counter::default(),
+            predictions: Family::default(),
+            sql_statements: Family::default(),
+            sql_seconds: seconds(),
+            http_requests: Family::default(),
+            http_seconds: Family::new_with_constructor(seconds),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The version that runs", build);
+        registry.register("check_results", "Check results published, by state", self.check_results.clone());
+        registry.register("spool_depth", "Events on this disk that wait for the relay", self.spool_depth.clone());
+        registry.register(
+            "relay_lag",
+            "Records in the relay that a consumer has not taken yet",
+            self.relay_lag.clone(),
+        );
+        registry.register("lake_commits", "Commits to the lake, by table", self.lake_commits.clone());
+        registry.register("lake_rows", "Rows committed to the lake, by table", self.lake_rows.clone());
+        let commits = self.lake_commit_seconds.clone();
+        registry.register_with_unit("lake_commit_duration", "Time of a commit to the lake", Unit::Seconds, commits);
+        registry.register("rejects", "Records that could not be taken in, by topic", self.rejects.clone());
+        registry.register("tickets_opened", "Tickets opened, by kind", self.tickets_opened.clone());
+        registry.register("findings", "Findings of detectors", self.findings.clone());
+        registry.register("predictions", "Predictions made and scored", self.predictions.clone());
+        registry.register(
+            "sql_statements",
+            "SQL statements by outcome: ok, invalid, limit, fault",
+            self.sql_statements.clone(),
+        );
+        let sql = self.sql_seconds.clone();
+        registry.register_with_unit("sql_duration", "Time of an SQL statement", Unit::Seconds, sql);
+        registry.register("http_requests", "HTTP requests answered", self.http_requests.clone());
+        let http = self.http_seconds.clone();
+        registry.register_with_unit("http_request_duration", "Time until an answer began", Unit::Seconds, http);
+    }
+
+    /// Runs before each scrape: to set gauges that are read, not counted (spool depth, relay lag).
+    pub fn before_scrape(&self, hook: impl Fn(&Self) + Send + Sync + 'static) {
+        self.before_scrape.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+    }
+
+    pub fn check_result(&self, state: State) {
+        self.check_results.get_or_create(&StateLabel { state: state.as_str().to_owned() }).inc();
+    }
+
+    /// Events that wait on this disk for the relay.
+    pub fn spool_depth(&self, events: u64) {
+        self.spool_depth.set(i64::try_from(events).unwrap_or(i64::MAX));
+    }
+
+    /// Records that the consumer has not taken yet, over all partitions.
+    pub fn relay_lag(&self, consumer: &str, records: u64) {
+        let lag = i64::try_from(records).unwrap_or(i64::MAX);
+        self.relay_lag.get_or_create(&ConsumerLabel { consumer: consumer.to_owned() }).set(lag);
+    }
+
+    pub fn lake_commit(&self, table: Table, rows: u64, duration: Duration) {
+        let label = TableLabel { table: table.name().to_owned() };
+        self.lake_commits.get_or_create(&label).inc();
+        self.lake_rows.get_or_create(&label).inc_by(rows);
+        self.lake_commit_seconds.get_or_create(&label).observe(duration.as_secs_f64());
+    }
+
+    pub fn rejected(&self, topic: Topic, records: u64) {
+        self.rejects.get_or_create(&TopicLabel { topic: topic.name().to_owned() }).inc_by(records);
+    }
+
+    pub fn ticket_opened(&self, kind: TicketKind) {
+        self.tickets_opened.get_or_create(&KindLabel { kind: kind.as_str().to_owned() }).inc();
+    }
+
+    pub fn findings(&self, count: u64) {
+        self.findings.inc_by(count);
+    }
+
+    pub fn predictions(&self, phase: PredictionPhase, count: u64) {
+        self.predictions.get_or_create(&PhaseLabel { phase: phase.as_str().to_owned() }).inc_by(count);
+    }
+
+    /// A statement that has ended. `outcome` is `ok`, `invalid`, `limit` or `fault`.
+    pub fn sql(&self, outcome: &'static str, duration: Duration) {
+        self.sql_statements.get_or_create(&OutcomeLabel { outcome: outcome.to_owned() }).inc();
+        self.sql_seconds.observe(duration.as_secs_f64());
+    }
+
+    /// `route` is the pattern of the route, not the path, so that the number of labels is bounded.
+    pub(crate) fn http(&self, method: &str, route: &str, status: u16, duration: Duration) {
+        let (method, route) = (method.to_owned(), route.to_owned());
+        let answered = RequestLabel { method: method.clone(), route: route.clone(), status: status.to_string() };
+        self.http_requests.get_or_create(&answered).inc();
+        self.http_seconds.get_or_create(&RouteLabel { method, route }).observe(duration.as_secs_f64());
+    }
+
+    /// The OpenMetrics text.
+    ///
+    /// # Errors
+    /// When a figure cannot be written.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        for hook in self.before_scrape.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            hook(self);
+        }
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_scraped_and_a_hook_sets_a_gauge_first() {
+        let metrics = Metrics::new();
+        metrics.check_result(State::Critical);
+        metrics.lake_commit(Table::Samples, 42, Duration::from_millis(20));
+        metrics.before_scrape(|metrics| metrics.relay_lag("monitor", 7));
+        let text = metrics.encode().unwrap();
+        for line in [
+            r#"kizashi_check_results_total{state="CRITICAL"} 1"#,
+            r#"kizashi_lake_rows_total{table="samples"} 42"#,
+            r#"kizashi_lake_commit_duration_seconds_bucket{le="0.025",table="samples"} 1"#,
+            r#"kizashi_relay_lag{consumer="monitor"} 7"#,
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\nin\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

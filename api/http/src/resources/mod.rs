@@ -1,0 +1,17 @@
+//! One file per resource. Adding one: a file here with its handlers, and its `routes!` line in `openapi.rs`.
+
+#![allow(unused_qualifications, reason = "utoipa's generated code carries the spans of ours")]
+
+pub mod checks;
+pub mod findings;
+pub mod health;
+pub mod import;
+pub mod metrics;
+pub mod openapi;
+pub mod predictions;
+pub mod problems;
+pub mod readiness;
+pub mod results;
+pub mod sql;
+pub mod status_page;
+pub mod tickets;

@@ -1,0 +1,150 @@
+//! One plain page at `/`: checks by state, open tickets, predictions, components. Rendered here, with no script and nothing
+//! from another host. It shows tenants' data, so it needs the token like the API does; a form takes it once and a cookie
+//! that opens only this page keeps it, because a browser cannot send a bearer token by itself. Without it the page shows
+//! only whether the server is ready.
+
+mod html;
+mod overview;
+mod words;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use kizashi_model::TenantId;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::error::Error;
+use crate::extract::{Query, read_body};
+use crate::{AppState, auth};
+use words::Lang;
+
+/// A token and its field name fit in this.
+const FORM_BYTES_MAX: usize = 4_096;
+const HTML: &str = "text/html; charset=utf-8";
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Choice {
+    /// `ja` or `en`; otherwise as `Accept-Language` says.
+    lang: Option<Lang>,
+    /// Only this tenant.
+    #[param(value_type = Option<String>, example = "default")]
+    tenant: Option<TenantId>,
+}
+
+/// The status page; without the token, a form that takes it.
+#[utoipa::path(
+    get, path = "/", tag = "status page", params(Choice), security((), ("token" = []), ("page" = [])),
+    responses((status = 200, description = "The page", body = String, content_type = "text/html; charset=utf-8"))
+)]
+pub async fn show(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Query(choice): Query<Choice>,
+) -> Result<Response, Error> {
+    let lang = choice.lang.unwrap_or_else(|| Lang::accepted(&headers));
+    let now = state.clock.now();
+    let may_see = auth::has_token(&state, &headers) || auth::has_session(&state, &headers, now);
+    if !may_see {
+        return Ok(page(StatusCode::OK, html::enter(lang, state.health.is_ready(), false)));
+    }
+    let overview = overview::read(&state, choice.tenant).await;
+    Ok(page(StatusCode::OK, html::status(lang, &overview)))
+}
+
+/// Takes the token from the form and opens the page in this browser for 12 hours.
+#[utoipa::path(
+    post, path = "/", tag = "status page", params(Choice), security(()),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded", description = "`token=TOKEN`"),
+    responses(
+        (status = 303, description = "The token is right: the cookie is set; go on to the page"),
+        (status = 401, description = "The token is wrong: the form again", body = String,
+         content_type = "text/html; charset=utf-8"),
+        (status = 413, description = "The form is larger than 4 KiB", body = crate::error::Problem,
+         content_type = "application/problem+json"),
+    )
+)]
+pub async fn enter(
+    State(state): State<AppState>,
+    Query(choice): Query<Choice>,
+    request: Request,
+) -> Result<Response, Error> {
+    let lang = choice.lang.unwrap_or_else(|| Lang::accepted(request.headers()));
+    let body = read_body(request, FORM_BYTES_MAX).await?;
+    let token = url::form_urlencoded::parse(&body).find(|(name, _)| name == "token").map(|(_, token)| token);
+    if !token.is_some_and(|token| auth::is_token(&state, token.trim())) {
+        return Ok(page(StatusCode::UNAUTHORIZED, html::enter(lang, state.health.is_ready(), true)));
+    }
+    back(lang, &auth::session_cookie(&state, state.clock.now()))
+}
+
+/// Closes the page in this browser.
+#[utoipa::path(
+    post, path = "/leave", tag = "status page", params(Choice), security(()),
+    responses((status = 303, description = "The cookie is gone; back to the form"))
+)]
+pub async fn leave(Query(choice): Query<Choice>, headers: HeaderMap) -> Result<Response, Error> {
+    back(choice.lang.unwrap_or_else(|| Lang::accepted(&headers)), &auth::ended_cookie())
+}
+
+/// The page's style sheet.
+#[utoipa::path(
+    get, path = "/style.css", tag = "status page", security(()),
+    responses((status = 200, description = "The style sheet", body = String, content_type = "text/css; charset=utf-8"))
+)]
+pub async fn style() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("style.css")).into_response()
+}
+
+fn page(status: StatusCode, html: String) -> Response {
+    (status, [(header::CONTENT_TYPE, HTML)], html).into_response()
+}
+
+/// Relative, so that it also works behind a proxy that serves this under a sub-path.
+fn back(lang: Lang, cookie: &str) -> Result<Response, Error> {
+    let cookie = HeaderValue::from_str(cookie).map_err(|error| Error::internal(&error))?;
+    let location = HeaderValue::from_static(match lang {
+        Lang::Ja => "./?lang=ja",
+        Lang::En => "./?lang=en",
+    });
+    Ok((StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, location)]).into_response())
+}
+
+impl Lang {
+    /// The first of the reader's languages that the page has, by weight; English if there is none.
+    fn accepted(headers: &HeaderMap) -> Self {
+        let line = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let weighed = line.split(',').filter_map(|part| {
+            let (tag, weight) = part.split_once(";q=").unwrap_or((part, "1"));
+            let lang = match tag.trim().split('-').next().unwrap_or_default() {
+                "ja" => Self::Ja,
+                "en" => Self::En,
+                _ => return None,
+            };
+            Some((lang, weight.trim().parse::<f32>().ok().filter(|weight| *weight > 0.0)?))
+        });
+        let best = weighed.reduce(|best, next| if next.1 > best.1 { next } else { best });
+        best.map_or(Self::En, |(lang, _)| lang)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_is_the_readers_first_that_we_have() {
+        for (line, lang) in [
+            ("ja,en-US;q=0.7,en;q=0.3", Lang::Ja),
+            ("en-GB,en;q=0.9,ja;q=0.8", Lang::En),
+            ("fr, ja;q=0.5, en;q=0.4", Lang::Ja),
+            ("ja;q=0", Lang::En),
+            ("", Lang::En),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, HeaderValue::from_str(line).unwrap())]);
+            assert_eq!(Lang::accepted(&headers), lang, "{line}");
+        }
+    }
+}

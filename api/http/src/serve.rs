@@ -1,0 +1,105 @@
+//! Takes connections and serves the router on them, with bounds that axum's own server has not: on the time a request's
+//! head may take, on the number of connections, and on the time that stopping may take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// The bounds of the server.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// How long the head of a request may take, also on an idle connection that is kept.
+    pub head_wait: Duration,
+    /// Connections at once; further ones wait in the kernel's queue.
+    pub connections_max: usize,
+    /// How long requests in work may go on after the stop.
+    pub drain: Duration,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { head_wait: Duration::from_secs(15), connections_max: 1_024, drain: Duration::from_secs(10) }
+    }
+}
+
+/// Serves with the default bounds until `stop`, then lets requests in work finish.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    Server::default().serve(listener, router, stop).await;
+}
+
+impl Server {
+    /// Serves until `stop`, then lets requests in work finish for up to `drain`.
+    pub async fn serve(&self, listener: TcpListener, router: Router, stop: CancellationToken) {
+        let slots = Arc::new(Semaphore::new(self.connections_max));
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(_) = connections.join_next() => {}
+                Some((stream, slot)) = take(&listener, &slots) => {
+                    connections.spawn(self.connection(stream, router.clone(), stop.clone(), slot));
+                }
+            }
+        }
+        drop(listener);
+        let finished = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.drain, finished).await.is_err() {
+            tracing::warn!(open = connections.len(), "requests were still in work after {:?}: cut off", self.drain);
+            connections.shutdown().await;
+        }
+    }
+
+    fn connection(
+        &self,
+        stream: TcpStream,
+        router: Router,
+        stop: CancellationToken,
+        slot: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(self.head_wait).max_buf_size(64 * 1024);
+        async move {
+            let _slot = slot;
+            let service = TowerToHyperService::new(router);
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!("a connection ended early: {error}");
+            }
+        }
+    }
+}
+
+/// The next connection, once there is room for it. A failure (a peer gone again, too many open files) passes: it is
+/// tried again after a short wait. `None` only if the slots were closed, which nobody does.
+async fn take(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    loop {
+        let slot = slots.clone().acquire_owned().await.ok()?;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                return Some((stream, slot));
+            }
+            Err(error) => {
+                tracing::warn!("a connection could not be taken: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A running server with data behind it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use kizashi_desk::Desk;
+use kizashi_engine::{Engine, EngineConfig, rows};
+use kizashi_http::{
+    AppState, CheckInfo, Health, HttpConfig, ImportReport, ImportRequest, Importer, Metrics, RejectedPoint,
+};
+use kizashi_model::clock::Hand;
+use kizashi_model::tables::Table;
+use kizashi_model::{CheckId, Clock, Event, EventBody, TenantId, Timestamp};
+use kizashi_relay::{Relay, RelayConfig};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::Client;
+
+pub const TOKEN: &str = "a-token-for-tests";
+/// 2026-11-22T09:30:00Z
+pub const NOW: Timestamp = Timestamp(1_795_339_800_000);
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// What a test wants other than the usual.
+pub struct Setup {
+    pub config: HttpConfig,
+    pub engine: EngineConfig,
+    pub server: kizashi_http::Server,
+    pub rows: Vec<(Table, Value)>,
+    pub checks: Vec<CheckInfo>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            config: HttpConfig::default(),
+            engine: EngineConfig::for_testing(),
+            server: kizashi_http::Server::default(),
+            rows: Vec::new(),
+            checks: Vec::new(),
+        }
+    }
+}
+
+impl Setup {
+    /// `rows` is a JSON array of objects; columns left out are neutral.
+    pub fn rows(mut self, table: Table, rows: Value) -> Self {
+        self.rows.push((table, rows));
+        self
+    }
+}
+
+/// Remembers what it was given; takes each request only while it has a permit.
+pub struct TestImporter {
+    pub taken: Mutex<Vec<ImportRequest>>,
+    pub gate: Semaphore,
+}
+
+impl Importer for TestImporter {
+    fn import(&self, request: ImportRequest) -> BoxFuture<'_, Result<ImportReport, String>> {
+        Box::pin(async move {
+            let accepted = request.points.len() as u64 - 1;
+            self.taken.lock().unwrap().push(request);
+            let permit = self.gate.acquire().await.map_err(|_| "the relay is away: try again later".to_owned())?;
+            drop(permit);
+            let rejected = vec![RejectedPoint { index: 0, reason: "the time is in the year 4026".into() }];
+            Ok(ImportReport { accepted, already_there: 0, rejected })
+        })
+    }
+}
+
+pub struct Server {
+    pub runtime: Runtime,
+    pub address: SocketAddr,
+    pub hand: Hand,
+    pub state: AppState,
+    pub importer: Arc<TestImporter>,
+    pub stop: CancellationToken,
+    pub served: Option<JoinHandle<()>>,
+    relay: Arc<dyn Relay>,
+    _dir: TempDir,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::with(Setup::default())
+    }
+
+    pub fn with(setup: Setup) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (clock, hand) = Clock::manual(NOW);
+        let relay = kizashi_relay::open(&RelayConfig::default(), &dir.path().join("relay"), clock.clone()).unwrap();
+        let desk = runtime.block_on(Desk::open(&dir.path().join("desk.db"), clock.clone())).unwrap();
+        let mut engine = Engine::builder(dir.path().join("lake"), setup.engine);
+        for table in Table::ALL {
+            let given = setup.rows.iter().filter(|(of, _)| *of == table).map(|(_, rows)| rows);
+            let given: Vec<_> = given.flat_map(|rows| rows.as_array().unwrap()).collect();
+            let given: Vec<_> = given.into_iter().map(|row| row.as_object().unwrap().clone()).collect();
+            let batches = if given.is_empty() { Vec::new() } else { vec![rows::batch(table, &given).unwrap()] };
+            engine = engine.rows(table, batches);
+        }
+        let importer = Arc::new(TestImporter { taken: Mutex::default(), gate: Semaphore::new(1) });
+        let checks = setup.checks;
+        let state = AppState {
+            engine: engine.open().unwrap(),
+            desk,
+            clock: clock.clone(),
+            token_hash: kizashi_http::hash_token(TOKEN),
+            config: setup.config,
+            health: Health::new(clock),
+            metrics: Arc::new(Metrics::new()),
+            checks: Arc::new(move || checks.clone()),
+            importer: importer.clone(),
+        };
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let router = kizashi_http::router(state.clone());
+        let serving = stop.clone();
+        let served = runtime.spawn(async move { setup.server.serve(listener, router, serving).await });
+        Self { runtime, address, hand, state, importer, stop, served: Some(served), relay, _dir: dir }
+    }
+
+    pub fn router(&self) -> axum::Router {
+        kizashi_http::router(self.state.clone())
+    }
+
+    pub fn anyone(&self) -> Client {
+        Client::new(&format!("http://{}", self.address))
+    }
+
+    pub fn admin(&self) -> Client {
+        self.anyone().with_token(TOKEN)
+    }
+
+    /// Publishes to the relay and lets the desk turn it into tickets until there are `tickets` of them.
+    pub fn open_tickets<B: EventBody>(&self, events: &[B], tickets: usize) {
+        let events = events.iter().map(|event| Event::of(event, "kizashi/test").unwrap()).collect();
+        let stop = CancellationToken::new();
+        let (desk, relay, stopping) = (self.state.desk.clone(), self.relay.clone(), stop.clone());
+        let consumer = self.runtime.spawn(async move { desk.consume(relay, stopping).await });
+        self.runtime.block_on(self.relay.publish(events)).unwrap();
+        let filter = kizashi_desk::TicketFilter { limit: 1_000, ..Default::default() };
+        eventually(|| self.runtime.block_on(self.state.desk.tickets(&filter)).unwrap().len() == tickets);
+        stop.cancel();
+        self.runtime.block_on(consumer).unwrap().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.importer.gate.close();
+        if let Some(served) = self.served.take() {
+            let _ = self.runtime.block_on(served);
+        }
+    }
+}
+
+/// Waits for the condition, within a bound.
+#[track_caller]
+pub fn eventually(condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < WAIT_MAX, "it did not happen within {WAIT_MAX:?}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+pub fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+pub fn check(name: &str) -> CheckId {
+    CheckId::new(name).unwrap()
+}
+
+/// `NOW` plus some seconds, as text.
+pub fn at(seconds: i64) -> String {
+    Timestamp(NOW.0 + seconds * 1_000).rfc3339()
+}

@@ -1,0 +1,16 @@
+//! The HTTP interface over real sockets: a server on a free port, a real engine, desk and embedded relay behind it. Every
+//! answer of every test is held against the OpenAPI document on its way through the client.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod access;
+mod bodies;
+mod client;
+mod contract;
+mod document;
+mod fixture;
+mod lists;
+mod metrics;
+mod server;
+mod sql;
+mod status_page;
+mod tickets;

@@ -1,0 +1,109 @@
+//! The server itself: stopping, slow clients, too much at once.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::fixture::{Server, Setup, TOKEN, WAIT_MAX, eventually};
+
+/// Sends text over a socket of its own and reads until the server closes it.
+pub fn raw(server: &Server, text: &str) -> String {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A server whose import waits, and an import in work.
+fn with_one_in_work(setup: Setup) -> (Server, std::thread::JoinHandle<u16>) {
+    let server = Server::with(setup);
+    server.importer.gate.forget_permits(1);
+    let admin = server.admin();
+    let body =
+        json!({ "tenant": "a", "check_id": "b", "metric": "c", "unit": "1", "points": [{ "time": 0, "value": 1 }] });
+    let asking = std::thread::spawn(move || admin.post("/api/v1/import", &body).status);
+    eventually(|| server.importer.taken.lock().unwrap().len() == 1);
+    (server, asking)
+}
+
+#[test]
+fn beyond_the_bound_requests_are_turned_away_at_once_but_supervisors_are_answered() {
+    let mut setup = Setup::default();
+    setup.config.requests_max = 1;
+    let (server, asking) = with_one_in_work(setup);
+    let turned_away = server.admin().get("/api/v1/checks");
+    turned_away.problem(503, "overloaded");
+    assert_eq!(turned_away.header("retry-after"), "1");
+    server.anyone().get("/healthz").ok();
+    assert_eq!(server.anyone().get("/readyz").status, 503);
+
+    server.importer.gate.add_permits(1);
+    assert_eq!(asking.join().unwrap(), 200);
+    server.admin().get("/api/v1/checks").ok();
+}
+
+#[test]
+fn stopping_finishes_what_is_in_work_and_takes_nothing_new() {
+    let (mut server, asking) = with_one_in_work(Setup::default());
+    server.stop.cancel();
+    eventually(|| TcpStream::connect(server.address).is_err());
+    assert!(!asking.is_finished(), "it waits for the importer");
+    server.importer.gate.add_permits(1);
+    assert_eq!(asking.join().unwrap(), 200);
+    let served = server.served.take().unwrap();
+    server.runtime.block_on(served).unwrap();
+}
+
+#[test]
+fn stopping_does_not_wait_longer_than_its_bound() {
+    let mut setup = Setup::default();
+    setup.server.drain = Duration::from_millis(100);
+    let (mut server, asking) = with_one_in_work(setup);
+    let started = Instant::now();
+    server.stop.cancel();
+    let served = server.served.take().unwrap();
+    server.runtime.block_on(served).unwrap();
+    assert!(started.elapsed() < WAIT_MAX);
+    assert!(asking.join().is_err(), "its connection was cut");
+}
+
+#[test]
+fn a_client_that_never_ends_its_head_is_cut_off() {
+    let mut setup = Setup::default();
+    setup.server.head_wait = Duration::from_millis(200);
+    let server = Server::with(setup);
+    let answer = raw(&server, "GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ");
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    server.anyone().get("/healthz").ok();
+}
+
+#[test]
+fn a_head_beyond_the_bound_is_refused() {
+    let server = Server::start();
+    let head = format!("GET / HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "a".repeat(100 * 1024));
+    assert!(raw(&server, &head).starts_with("HTTP/1.1 431 "));
+}
+
+#[test]
+fn connections_beyond_the_bound_wait_for_their_turn() {
+    let mut setup = Setup::default();
+    setup.server.connections_max = 1;
+    let server = Server::with(setup);
+    let request = format!("GET /api/v1/checks HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\r\n");
+    let mut buffer = [0; 64];
+    let mut first = TcpStream::connect(server.address).unwrap();
+    first.write_all(request.as_bytes()).unwrap();
+    assert!(first.read(&mut buffer).unwrap() > 0, "the first connection is served and kept");
+
+    let mut second = TcpStream::connect(server.address).unwrap();
+    second.write_all(request.as_bytes()).unwrap();
+    second.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(second.read(&mut buffer).is_err(), "there is no room for a second one");
+    drop(first);
+    second.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    assert!(second.read(&mut buffer).unwrap() > 0);
+}

@@ -1,0 +1,121 @@
+//! The page at `/`, as a browser sees it.
+
+use kizashi_model::tables::Table;
+use kizashi_model::{ProblemPhase, State};
+use serde_json::json;
+use ureq::http::Method;
+
+use crate::client::{Answer, Client};
+use crate::fixture::{Server, Setup, TOKEN, at};
+use crate::lists::{commit_states, held};
+use crate::tickets::problem;
+
+const HOURS_12_MS: i64 = 12 * 3_600_000;
+
+fn with_data() -> Server {
+    let prediction = json!([{ "tenant": "alpha", "check_id": "disk:/", "prediction_id": "p", "phase": "made", "made_at": at(0),
+        "expected_at": at(7_200), "deadline": at(9_000), "summary": "disk:/ is full at 11:30", "evidence": "{}" }]);
+    let server = Server::with(Setup::default().rows(Table::Predictions, prediction));
+    let states = vec![
+        held("alpha", "disk:/var", State::Critical, "<script>alert(1)</script> & \"more\""),
+        held("alpha", "web", State::Ok, "fine"),
+        held("beta", "gw", State::Warning, "slow"),
+    ];
+    commit_states(&server, states);
+    server.open_tickets(&[problem("alpha", "disk:/var", ProblemPhase::Opened, State::Critical)], 1);
+    server.state.health.register("lake").degraded("compaction is behind");
+    server
+}
+
+fn enter(client: &Client, token: &str) -> Answer {
+    let form = format!("token={token}");
+    client.send(Method::POST, "/?lang=en", Some("application/x-www-form-urlencoded"), form.into_bytes())
+}
+
+#[test]
+fn without_the_token_there_is_a_form_and_nothing_of_the_data() {
+    let server = with_data();
+    let page = server.anyone().get("/");
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.text().contains(r#"<input type="password" name="token""#));
+    assert!(page.text().contains("The server is ready."));
+    for secret in ["disk", "alpha", "beta", "compaction"] {
+        assert!(!page.text().contains(secret), "{secret} in {}", page.text());
+    }
+    let wrong = enter(&server.anyone(), "wrong");
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.header("set-cookie").is_empty());
+    assert!(wrong.text().contains("That is not the token of this server."));
+    let large = "x".repeat(10_000);
+    enter(&server.anyone(), &large).problem(413, "body-too-large");
+}
+
+#[test]
+fn the_form_opens_the_page_for_twelve_hours_and_nothing_else() {
+    let server = with_data();
+    let entered = enter(&server.anyone(), TOKEN);
+    assert_eq!((entered.status, entered.header("location")), (303, "./?lang=en"));
+    let cookie = entered.header("set-cookie").to_owned();
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
+    assert!(!cookie.contains(TOKEN), "the cookie does not hold the token");
+    let browser = server.anyone().with("cookie", cookie.split(';').next().unwrap());
+    assert!(browser.get("/").text().contains("disk:/var"));
+    browser.get("/api/v1/checks").problem(401, "unauthorized");
+
+    let (until, seal) = cookie.split(';').next().unwrap().split_once('=').unwrap().1.split_once('.').unwrap();
+    let later: i64 = until.parse::<i64>().unwrap() + 1;
+    let forged = server.anyone().with("cookie", &format!("kizashi_page={later}.{seal}"));
+    assert!(!forged.get("/").text().contains("disk:/var"), "its end cannot be moved");
+
+    let left = browser.send(Method::POST, "/leave", None, Vec::new());
+    assert_eq!(left.status, 303);
+    assert!(left.header("set-cookie").contains("Max-Age=0"));
+    server.hand.advance_ms(HOURS_12_MS);
+    assert!(!browser.get("/").text().contains("disk:/var"), "12 hours later");
+}
+
+#[test]
+fn it_shows_checks_by_state_tickets_predictions_and_components_with_their_zone() {
+    let server = with_data();
+    let page = server.admin().get("/?lang=en");
+    let text = page.text();
+    for part in [
+        r#"<html lang="en">"#,
+        r#"<span class="state OK">OK</span><b>1</b>"#,
+        r#"<span class="state CRITICAL">CRITICAL</span><b>1</b>"#,
+        r#"<span class="state WARNING">WARNING</span><b>1</b>"#,
+        "disk:/var CRITICAL",
+        "disk:/ is full at 11:30",
+        "2026-11-22 11:30:00 UTC",
+        "compaction is behind",
+        "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;more&quot;",
+    ] {
+        assert!(text.contains(part), "{part}\nin\n{text}");
+    }
+    assert!(!text.contains("<script"), "no script, and none from a check's output");
+    assert!(!text.contains("http://") && !text.contains("https://"), "nothing from another host");
+    assert!(text.find("disk:/var").unwrap() < text.find("slow").unwrap(), "the worst comes first");
+    let style = server.anyone().get("/style.css");
+    assert_eq!((style.status, style.header("content-type")), (200, "text/css; charset=utf-8"));
+}
+
+#[test]
+fn it_speaks_the_readers_language() {
+    let server = with_data();
+    let japanese = server.admin().with("accept-language", "ja,en-US;q=0.8").get("/");
+    assert!(japanese.text().contains(r#"<html lang="ja">"#));
+    assert!(japanese.text().contains("未完了チケット") && japanese.text().contains("障害予兆"));
+    assert!(japanese.text().contains("2026-11-22 09:30:00 UTC"));
+    let chosen = server.admin().with("accept-language", "ja").get("/?lang=en");
+    assert!(chosen.text().contains("Open tickets") && chosen.text().contains(r#"href="./?lang=ja""#));
+    assert!(server.anyone().get("/?lang=ja").text().contains("トークン"));
+    server.anyone().get("/?lang=fr").problem(400, "invalid-parameter");
+}
+
+#[test]
+fn a_tenant_narrows_it() {
+    let server = with_data();
+    let page = server.admin().get("/?tenant=beta&lang=ja");
+    assert!(page.text().contains("slow") && !page.text().contains("alpha"), "{}", page.text());
+    assert!(page.text().contains("lang=en&amp;tenant=beta"), "the other language keeps the tenant");
+}
