@@ -80,7 +80,7 @@ impl Default for Command {
 pub struct UpArgs {
     /// Listen here instead of the configured address, such as 127.0.0.1:0 for a free port
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<String>,
+    pub listen: Option<std::net::SocketAddr>,
 }
 
 #[derive(Args, Debug)]

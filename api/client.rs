@@ -48,6 +48,11 @@ impl Client {
         &self.base
     }
 
+    /// Whether the product answers and is ready.
+    pub fn ready(&self) -> bool {
+        self.get("/readyz").is_ok()
+    }
+
     fn unreachable(&self) -> String {
         format!("no answer from {}; is the product running? start it with `kizashi`", self.base)
     }

@@ -1,6 +1,7 @@
 //! Files of times and values: CSV with a header, or Parquet.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::cli::SeriesArgs;
 
+const HEADER_BYTES_MAX: u64 = 64 * 1024;
 const ROWS_MAX: usize = 50_000_000;
 /// Numbers below this are seconds since the epoch, above it milliseconds: 100 billion seconds are the year 5138.
 const SECONDS_BELOW: f64 = 1e11;
@@ -44,15 +46,32 @@ impl Rejected {
     }
 }
 
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch>>>;
+
 /// # Errors
 /// When the file cannot be read, lacks a column, or has no usable row.
 pub fn read(args: &SeriesArgs) -> Result<Recording> {
     let path = &args.file;
     let shown = path.display();
-    let batches: Box<dyn Iterator<Item = Result<RecordBatch>>> = match path.extension().and_then(|e| e.to_str()) {
-        Some("parquet") => parquet_batches(path)?,
-        _ => csv_batches(path)?,
+    let file = File::open(path).with_context(|| format!("{shown} cannot be read"))?;
+    let batches = match path.extension().and_then(|e| e.to_str()) {
+        Some("parquet") => parquet_batches(file).with_context(|| format!("{shown} is not Parquet"))?,
+        _ => csv_batches(file).with_context(|| format!("{shown} is not CSV with a header"))?,
     };
+    collect(batches, args)
+}
+
+/// A CSV that is part of the product.
+///
+/// # Errors
+/// As [`read`].
+pub fn built_in(csv: &'static str, args: &SeriesArgs) -> Result<Recording> {
+    collect(csv_batches(Cursor::new(csv))?, args)
+}
+
+fn collect(batches: Batches, args: &SeriesArgs) -> Result<Recording> {
+    let path = &args.file;
+    let shown = path.display();
     let mut recording = Recording::default();
     let mut row = 0;
     for batch in batches {
@@ -81,33 +100,23 @@ pub fn read(args: &SeriesArgs) -> Result<Recording> {
     Ok(recording)
 }
 
-fn csv_batches(path: &Path) -> Result<Box<dyn Iterator<Item = Result<RecordBatch>>>> {
-    let shown = path.display().to_string();
-    let header = {
-        use std::io::{BufRead as _, BufReader, Read as _};
-        let file = File::open(path).with_context(|| format!("{shown} cannot be read"))?;
-        let mut line = String::new();
-        BufReader::new(file).take(64 * 1024).read_line(&mut line).with_context(|| format!("{shown}: the header is not text"))?;
-        line
-    };
+fn csv_batches(mut source: impl Read + Seek + 'static) -> Result<Batches> {
+    let mut header = String::new();
+    BufReader::new(source.by_ref().take(HEADER_BYTES_MAX)).read_line(&mut header).context("the header is not text")?;
+    source.rewind()?;
     let separator = if header.contains(';') && !header.contains(',') { b';' } else { b',' };
-    let names = header.trim_end().trim_start_matches('\u{feff}').split(separator as char).map(|n| n.trim().trim_matches('"').to_owned());
-    let schema = Arc::new(Schema::new(names.map(|n| Field::new(n, DataType::Utf8, true)).collect::<Vec<_>>()));
-    let reader = ReaderBuilder::new(schema)
+    let names = header.trim_end().trim_start_matches('\u{feff}').split(char::from(separator));
+    let fields: Vec<Field> = names.map(|n| Field::new(n.trim().trim_matches('"'), DataType::Utf8, true)).collect();
+    let reader = ReaderBuilder::new(Arc::new(Schema::new(fields)))
         .with_header(true)
         .with_delimiter(separator)
         .with_batch_size(8192)
-        .build(File::open(path).with_context(|| format!("{shown} cannot be read"))?)
-        .with_context(|| format!("{shown} is not CSV"))?;
+        .build(source)?;
     Ok(Box::new(reader.map(|b| b.map_err(Into::into))))
 }
 
-fn parquet_batches(path: &Path) -> Result<Box<dyn Iterator<Item = Result<RecordBatch>>>> {
-    let shown = path.display();
-    let file = File::open(path).with_context(|| format!("{shown} cannot be read"))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(|b| b.with_batch_size(8192).build())
-        .with_context(|| format!("{shown} is not Parquet"))?;
+fn parquet_batches(file: File) -> Result<Batches> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(8192).build()?;
     Ok(Box::new(reader.map(|b| b.map_err(Into::into))))
 }
 

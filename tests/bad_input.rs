@@ -28,7 +28,7 @@ fn an_error_in_the_configuration_names_file_line_and_key() {
         ("[[check]]\nid = \"x\"\ncpu = {}\n[[check]]\nid = \"x\"\ncpu = {}\n", &["already in", "another id"]),
         ("[[check]]\nid = \"x\"\ninterval = \"5s\"\ntimeout = \"10s\"\ncpu = {}\n", &["\"x\"", "timeout"]),
         ("[checks]\nconcurrency = 0\n", &["checks.concurrency", "1 or more"]),
-        ("[relay.kafka]\nbootstrap = \"\"\n", &["relay.kafka"]),
+        ("[relay.kafka]\nbootstrap_servers = \"\"\n", &["relay.kafka.bootstrap_servers", "host:port"]),
         ("[host]\ntenant = \"A B\"\n", &["kizashi.toml:2", "A B"]),
     ];
     for (toml, words) in cases {

@@ -63,7 +63,7 @@ fn a_process_that_stops_gets_one_ticket_that_its_return_resolves() {
     process.kill().unwrap();
     process.wait().unwrap();
 
-    let detail = product.get("/api/v1/tickets/1?tenant=default").unwrap();
+    let detail = product.get("/api/v1/tickets/default/1").unwrap();
     let actions: Vec<&str> = detail["history"].as_array().unwrap().iter().map(|h| h["action"].as_str().unwrap()).collect();
     assert_eq!((actions[0], actions.iter().filter(|a| **a == "resolved").count()), ("opened", 1), "{detail}");
     until("the ticket's events are in the lake", SOON, || {
@@ -99,7 +99,7 @@ fn a_web_page_that_goes_down_gets_one_ticket_and_a_person_closes_it() {
     server.join().unwrap();
     one_ticket(&product, "web", "open");
 
-    let act = |what: &str, body: Value| product.post(&format!("/api/v1/tickets/1/{what}?tenant=default"), &body);
+    let act = |what: &str, body: Value| product.post(&format!("/api/v1/tickets/default/1/{what}"), &body);
     act("assign", json!({"assignee": "aiko"})).unwrap();
     act("comment", json!({"comment": "the server is being restarted"})).unwrap();
     let unknown = act("close", json!({"code": "whatever"}));

@@ -53,7 +53,7 @@ impl Dice {
 fn settings(home: &Path, seed: u64) -> Settings {
     let relay = std::env::var("KIZASHI_KAFKA").map_or_else(
         |_| String::new(),
-        |broker| format!("[relay.kafka]\nbootstrap = \"{broker}\"\ntopic_prefix = \"crash-{seed}-{}\"\n", std::process::id()),
+        |broker| format!("[relay.kafka]\nbootstrap_servers = \"{broker}\"\ntopic_prefix = \"crash-{seed}-{}\"\n", std::process::id()),
     );
     let log = home.join("watched.log");
     Settings::quiet(&format!(
@@ -131,7 +131,7 @@ fn feed(over: &AtomicBool, product: &Mutex<Option<Asker>>, mut dice: Dice) -> Pr
         let request = json!({
             "tenant": "crash", "check_id": check, "metric": "v", "unit": "%",
             "thresholds": {"warning": 60.0, "critical": 80.0, "falling": false},
-            "points": points.iter().map(|(at, v)| json!([at, v])).collect::<Vec<_>>(),
+            "points": points.iter().map(|(at, v)| json!({"time": at, "value": v})).collect::<Vec<_>>(),
         });
         until("an import is acknowledged", Duration::from_secs(120), || {
             let asker = product.lock().unwrap().clone().ok_or("not started")?;
@@ -178,7 +178,7 @@ fn compare(product: &Product, produced: &Produced, lines: u64, seed: u64) {
     assert_eq!(stored, problems, "{}", context("problems"));
     for (check, state) in states {
         let current = product.get(&format!("/api/v1/checks?tenant=crash&check_id={check}")).unwrap();
-        assert_eq!(current["items"][0]["state"].as_str(), Some(state.as_str()), "{}: {current}", context("current state"));
+        assert_eq!(current["items"][0]["current"]["state"].as_str(), Some(state.as_str()), "{}: {current}", context("current state"));
     }
 
     // One ticket per problem, and its history without a gap or a repeat.

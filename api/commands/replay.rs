@@ -1,10 +1,11 @@
 //! `kizashi replay`: a recording at speed, judged at the recording's own time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use kizashi_model::Timestamp;
+use serde_json::Value;
 
 use super::series::{Totals, send};
 use crate::cli::{Place, ReplayArgs, SeriesArgs};
@@ -25,13 +26,15 @@ pub fn run(place: &Place, args: &ReplayArgs) -> Result<()> {
     let client = Client::new(place, &loaded)?;
     let mut recording = recording::read(&args.series)?;
     recording.points.sort_by_key(|(at, _)| *at);
-    let totals = paced(&client, &args.series, &recording.points, args.speed, |ticket| println!("{ticket}"))?;
+    let totals = paced(&client, &args.series, &recording.points, args.speed, |ticket| {
+        println!("{}  ticket #{}: {}", super::tickets::text(ticket, "opened_at"), ticket["number"], super::tickets::text(ticket, "title"));
+    })?;
     totals.print(&recording.rejected);
     Ok(())
 }
 
 /// Sends the points, ordered by time, `speed` times faster than they happened; calls `ticket` with each new ticket of the
-/// tenant, and the recorded time at which it was first seen.
+/// check.
 ///
 /// # Errors
 /// When the product cannot be asked.
@@ -40,7 +43,7 @@ pub fn paced(
     args: &SeriesArgs,
     points: &[(Timestamp, f64)],
     speed: f64,
-    mut ticket: impl FnMut(String),
+    mut ticket: impl FnMut(&Value),
 ) -> Result<Totals> {
     let first = points.first().context("the recording is empty")?.0;
     let bar = super::progress(points.len() as u64, "replaying");
@@ -48,10 +51,10 @@ pub fn paced(
     let mut totals = Totals::default();
     let mut seen: BTreeSet<i64> = tickets(client, args)?.into_iter().map(|(number, _)| number).collect();
     let mut sent = 0;
-    let mut show_new = |bar: &indicatif::ProgressBar, reached: Timestamp| -> Result<()> {
-        for (number, title) in tickets(client, args)? {
+    let mut show_new = || -> Result<()> {
+        for (number, new) in tickets(client, args)? {
             if seen.insert(number) {
-                bar.suspend(|| ticket(format!("{reached}  ticket #{number}: {title}")));
+                bar.suspend(|| ticket(&new));
             }
         }
         Ok(())
@@ -65,7 +68,7 @@ pub fn paced(
             bar.inc(piece.len() as u64);
         }
         sent = end;
-        show_new(&bar, reached)?;
+        show_new()?;
         std::thread::park_timeout(PIECE_EVERY);
     }
     let last = points[points.len() - 1].0;
@@ -73,23 +76,20 @@ pub fn paced(
     while end.elapsed() < JUDGED_WITHIN && !judged(client, args, last)? {
         std::thread::park_timeout(PIECE_EVERY);
     }
-    show_new(&bar, last)?;
+    show_new()?;
     bar.finish_and_clear();
     Ok(totals)
 }
 
-/// Number and title of the check's tickets.
-fn tickets(client: &Client, args: &SeriesArgs) -> Result<Vec<(i64, String)>> {
+/// The check's tickets by number.
+fn tickets(client: &Client, args: &SeriesArgs) -> Result<BTreeMap<i64, Value>> {
     let page = client.get(&format!("/api/v1/tickets?tenant={}&check_id={}&limit=1000", args.tenant, args.check))?;
     let items = page["items"].as_array().context("the answer holds no tickets")?;
-    let mut found: Vec<(i64, String)> =
-        items.iter().filter_map(|t| Some((t["number"].as_i64()?, t["title"].as_str()?.to_owned()))).collect();
-    found.sort();
-    Ok(found)
+    Ok(items.iter().filter_map(|t| Some((t["number"].as_i64()?, t.clone()))).collect())
 }
 
 /// Whether foresight has judged the check up to `last`.
 fn judged(client: &Client, args: &SeriesArgs, last: Timestamp) -> Result<bool> {
     let ready = client.get(&format!("/api/v1/checks?tenant={}&check_id={}", args.tenant, args.check))?;
-    Ok(ready["items"][0]["last_slot_ms"].as_i64().is_some_and(|at| at >= last.0))
+    Ok(ready["items"][0]["current"]["last_slot"].as_str().is_some_and(|at| recording::time(at).is_ok_and(|at| at >= last)))
 }

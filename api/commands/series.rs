@@ -39,7 +39,7 @@ pub fn send(client: &Client, args: &SeriesArgs, points: &[(Timestamp, f64)], tot
         "unit": args.unit,
         "limit": args.limit,
         "thresholds": {"warning": args.warning, "critical": args.critical, "falling": args.falling},
-        "points": points.iter().map(|(at, value)| json!([at.0, value])).collect::<Vec<Value>>(),
+        "points": points.iter().map(|(at, value)| json!({"time": at.0, "value": value})).collect::<Vec<Value>>(),
     });
     let report = client.post_json("/api/v1/import", &request)?;
     let count = |key: &str| report[key].as_u64().with_context(|| format!("the answer has no {key}: {report}"));

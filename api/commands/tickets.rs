@@ -1,7 +1,6 @@
 //! `kizashi tickets`: list, read, work.
 
 use anyhow::{Context as _, Result};
-use kizashi_model::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::{Place, TicketAction, TicketsArgs};
@@ -14,7 +13,7 @@ pub fn run(place: &Place, args: TicketsArgs) -> Result<()> {
     let loaded = load(place)?;
     let client = Client::new(place, &loaded)?;
     let tenant = &args.tenant;
-    let at = |number: i64, what: &str| format!("/api/v1/tickets/{number}{what}?tenant={tenant}");
+    let at = |number: i64, what: &str| format!("/api/v1/tickets/{tenant}/{number}{what}");
     let answer = match args.action {
         None => return list(&client, tenant.as_str(), args.all, args.json),
         Some(TicketAction::Show { number }) => return show(&client.get(&at(number, ""))?, args.json),
@@ -46,17 +45,22 @@ fn list(client: &Client, tenant: &str, all: bool, as_json: bool) -> Result<()> {
 }
 
 fn line(ticket: &Value) -> String {
-    let text = |key: &str| ticket[key].as_str().unwrap_or("-").to_owned();
+    let text = |key: &str| text(ticket, key);
     format!(
         "#{:<5} {:9} P{} {:10} {}  {}{}",
         ticket["number"],
         text("status"),
         ticket["priority"],
         text("kind"),
-        time(&ticket["opened_at_ms"]),
+        text("opened_at"),
         text("title"),
         ticket["assignee"].as_str().map(|a| format!("  ({a})")).unwrap_or_default(),
     )
+}
+
+/// A field as text.
+pub fn text<'t>(ticket: &'t Value, key: &str) -> &'t str {
+    ticket[key].as_str().unwrap_or("-")
 }
 
 fn show(detail: &Value, as_json: bool) -> Result<()> {
@@ -66,7 +70,7 @@ fn show(detail: &Value, as_json: bool) -> Result<()> {
     }
     println!("{}", line(&detail["ticket"]));
     for entry in detail["history"].as_array().context("the answer holds no history")? {
-        println!("  {}  {:12} {}", time(&entry["at_ms"]), entry["actor"].as_str().unwrap_or("-"), entry["action"].as_str().unwrap_or("-"));
+        println!("  {}  {:12} {}", entry["at"].as_str().unwrap_or("-"), entry["actor"].as_str().unwrap_or("-"), entry["action"].as_str().unwrap_or("-"));
         for line in entry["comment"].as_str().unwrap_or_default().lines() {
             println!("      {line}");
         }
@@ -75,8 +79,4 @@ fn show(detail: &Value, as_json: bool) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn time(value: &Value) -> String {
-    value.as_i64().map_or_else(|| "-".to_owned(), |ms| Timestamp(ms).rfc3339())
 }

@@ -1,8 +1,7 @@
 //! `kizashi validate`: everything that can be known to be wrong before starting.
 
-use anyhow::{Context as _, Result, bail};
-use kizashi_engine::{Engine, Views};
-use kizashi_foresight::Registry;
+use anyhow::{Result, bail};
+use kizashi_foresight::{Registry, TestReport};
 
 use crate::cli::{Place, ValidateArgs};
 use crate::config::{self, load};
@@ -20,11 +19,10 @@ pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let registry = Registry::load(loaded.queries.as_deref()).context("queries")?;
-        let tested = registry.test().await.context("tests of the queries")?;
-        println!("{tested} tests of detectors and predictions: good");
-        let _ = (Engine::open, Views::load);
-        Ok::<_, anyhow::Error>(())
+        let views = loaded.queries.as_ref().map(|q| q.join("views")).filter(|v| v.is_dir());
+        let tested = kizashi_engine::views::test_all(views.as_deref()).await?;
+        println!("{tested} tests of views: good");
+        judge(&Registry::load(loaded.queries.as_deref())?.test().await?)
     })?;
     if args.run {
         let mut bad = 0;
@@ -38,5 +36,17 @@ pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
             bail!("{bad} checks are not OK now");
         }
     }
+    Ok(())
+}
+
+/// Every case passed, and every file has some.
+fn judge(report: &TestReport) -> Result<()> {
+    let failed = report.cases.iter().filter_map(|case| Some(format!("{}: {}: {}", case.file, case.case, case.failure.as_ref()?)));
+    let untested = report.untested.iter().map(|file| format!("{file}: there is no test file; write one with a firing and a silent case"));
+    let wrong: Vec<String> = failed.chain(untested).collect();
+    if !wrong.is_empty() {
+        bail!("detectors and predictions:\n  {}", wrong.join("\n  "));
+    }
+    println!("{} tests of detectors and predictions: good", report.cases.len());
     Ok(())
 }

@@ -82,6 +82,7 @@ pub fn load(place: &Place) -> Result<Loaded> {
         }
     }
     let data = place.data.clone().unwrap_or_else(|| home.join(config.data.clone().unwrap_or_else(|| DATA.into())));
+    let data = std::path::absolute(&data).with_context(|| format!("the data folder {}", data.display()))?;
     let queries = Some(folder.join("queries")).filter(|p| p.is_dir());
     Ok(Loaded { config, checks, data, queries, files })
 }

@@ -3,7 +3,6 @@
 
 mod load;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use kizashi_checks::Definition;
@@ -100,13 +99,10 @@ impl Config {
         if self.foresight.tick.ms() < 100 {
             found.push("foresight.tick is below 100ms: it would only burn CPU; use 1s or more".to_owned());
         }
-        if self.http.listen.parse::<SocketAddr>().is_err() {
-            found.push(format!("http.listen is {:?}: write an address and a port, such as 127.0.0.1:8080", self.http.listen));
-        }
         found.extend(self.relay.validate().err());
         found.extend(self.lake.validate().err());
         found.extend(self.sql.validate().err());
-        found.extend(self.monitor.validate().err());
+        found.extend(self.http.validate().err());
         found
     }
 }

@@ -1,30 +1,32 @@
 //! Imported points become check results on the relay. The same points again change nothing: what the lake already holds
 //! is left out, and the lake is first brought to the end of the log, so that "already holds" is exact.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::TimestampMicrosecondType;
-use datafusion_common::ScalarValue;
 use futures::future::BoxFuture;
-use kizashi_engine::{Engine, Scope};
+use kizashi_engine::{Causal, Engine, Parameters, ScalarValue, Scope, timestamp};
 use kizashi_http::{ImportReport, ImportRequest, Importer, RejectedPoint};
 use kizashi_model::plausible::plausible;
-use kizashi_model::{CheckResult, Clock, Event, Metric, Offsets, State, Timestamp, Topic};
+use kizashi_lake::Lake;
+use kizashi_model::{CheckResult, Clock, Event, Metric, Timestamp, Topic};
 use kizashi_relay::Relay;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 
 /// `ce_source` of imports; they carry no sequence.
 const SOURCE: &str = "kizashi/import";
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(60);
+/// Results of one check that a request may meet.
+const KNOWN_MAX: usize = 5_000_000;
 const PUBLISH_MAX: usize = 2_000;
 
 pub struct RelayImporter {
     pub relay: Arc<dyn Relay>,
     pub engine: Engine,
-    pub committed: watch::Receiver<Offsets>,
+    pub lake: Lake,
     pub clock: Clock,
     /// One import at a time: two of the same file side by side would not see one another.
     pub turn: Mutex<()>,
@@ -48,7 +50,7 @@ impl Importer for RelayImporter {
 impl RelayImporter {
     async fn catch_up(&self) -> Result<(), String> {
         let goal = self.relay.end_offsets(&[Topic::CheckResults]).await.map_err(|e| e.to_string())?;
-        let mut committed = self.committed.clone();
+        let mut committed = self.lake.progress();
         let reached = tokio::time::timeout(CAUGHT_UP_WITHIN, committed.wait_for(|at| at.reached(&goal))).await;
         match reached {
             Ok(Ok(_)) => Ok(()),
@@ -62,18 +64,21 @@ impl RelayImporter {
 
     /// Slots of the check that the lake holds, in the range of the request.
     async fn known(&self, request: &ImportRequest) -> Result<BTreeSet<i64>, String> {
-        let times = request.points.iter().map(|(at, _)| at.micros());
+        let times = request.points.iter().map(|(at, _)| *at);
         let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return Ok(BTreeSet::new()) };
-        let time = |us| ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into()));
-        let params = BTreeMap::from([
+        let params = Parameters::from([
             ("check".to_owned(), ScalarValue::from(request.check_id.as_str())),
-            ("first".to_owned(), time(first)),
-            ("last".to_owned(), time(last)),
+            ("first".to_owned(), timestamp(first)),
+            ("last".to_owned(), timestamp(last)),
         ]);
         let sql = "select slot from check_results where check_id = $check and slot between $first and $last";
-        let session = self.engine.session(Scope::Tenant(request.tenant.clone()));
-        let batches = session.all(sql, &params).await.map_err(|e| e.to_string())?;
-        Ok(batches
+        let session = self.engine.session(Scope::Tenant(request.tenant.clone())).with_rows_max(KNOWN_MAX);
+        let known = session.query_with(sql, &params, Causal::Yes).await.map_err(|e| e.to_string())?;
+        if known.truncated {
+            return Err(format!("more than {KNOWN_MAX} results of this check lie in that range; import a shorter one"));
+        }
+        Ok(known
+            .batches
             .iter()
             .flat_map(|b| b.column(0).as_primitive::<TimestampMicrosecondType>().values().iter().map(|us| us / 1_000))
             .collect())
@@ -121,16 +126,4 @@ fn select(request: &ImportRequest, known: &BTreeSet<i64>, now: Timestamp) -> Res
         report.accepted += 1;
     }
     Ok((report, events))
-}
-
-/// A value on the wrong side of a threshold has that state.
-pub fn state(value: f64, warning: Option<f64>, critical: Option<f64>, falling: bool) -> State {
-    let over = |threshold: Option<f64>| threshold.is_some_and(|t| if falling { value <= t } else { value >= t });
-    if over(critical) {
-        State::Critical
-    } else if over(warning) {
-        State::Warning
-    } else {
-        State::Ok
-    }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use kizashi_checks::{Outcome, Resume};
-use kizashi_model::{CheckId, CheckRetired, Event, TenantId, Timestamp};
+use kizashi_http::{ComponentHealth, Metrics};
+use kizashi_model::{CheckId, CheckRetired, DecodeError, Event, TenantId, Timestamp};
 use kizashi_relay::Spool;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
@@ -16,35 +17,55 @@ pub const SOURCE: &str = "kizashi/checks";
 const BATCH_MAX: usize = 256;
 const RETRY_MS_MAX: u64 = 5_000;
 
-/// What the checks hand over.
+/// Where results and removals come in, and how it goes.
 #[derive(Debug)]
-pub enum Intake {
-    Outcome(Box<Outcome>),
-    Retired(CheckRetired),
+pub struct Intake {
+    pub spool: Arc<Spool>,
+    pub results: mpsc::Receiver<Outcome>,
+    pub retired: mpsc::Receiver<CheckRetired>,
+    pub health: ComponentHealth,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Runs until every sender is gone, so that nothing measured is left behind.
-pub async fn run(spool: Arc<Spool>, mut results: mpsc::Receiver<Intake>, health: kizashi_http::ComponentHealth) -> Result<()> {
-    health.ready();
+pub async fn run(mut intake: Intake) -> Result<()> {
+    intake.health.ready();
     let mut batch = Vec::with_capacity(BATCH_MAX);
-    while results.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let mut events = Vec::with_capacity(batch.len());
-        let mut marks = Vec::with_capacity(batch.len());
-        for intake in batch.drain(..) {
-            let (event, mark) = encode(&intake);
-            match event {
-                Ok(event) => events.push(event),
-                Err(reason) => error!(%reason, "a check result could not be encoded"),
+    loop {
+        tokio::select! {
+            count = intake.results.recv_many(&mut batch, BATCH_MAX) => {
+                if count == 0 {
+                    break;
+                }
+                let mut events = Vec::with_capacity(count);
+                let mut marks = Vec::with_capacity(count);
+                for outcome in batch.drain(..) {
+                    let result = &outcome.result;
+                    intake.metrics.check_result(result.state);
+                    keep(Event::of(result, SOURCE), &mut events);
+                    marks.push((mark_key(&result.tenant, &result.check_id), mark(result.slot_ms, outcome.mark.as_deref())));
+                }
+                append(&intake.spool, events, marks, &intake.health).await?;
             }
-            marks.extend(mark);
+            Some(retired) = intake.retired.recv() => {
+                let mut events = Vec::with_capacity(1);
+                keep(Event::of(&retired, SOURCE), &mut events);
+                append(&intake.spool, events, Vec::new(), &intake.health).await?;
+            }
         }
-        append(&spool, events, marks, &health).await?;
     }
     Ok(())
 }
 
+fn keep(event: Result<Event, DecodeError>, events: &mut Vec<Event>) {
+    match event {
+        Ok(event) => events.push(event),
+        Err(reason) => error!(%reason, "what a check said could not be encoded and is dropped"),
+    }
+}
+
 /// Tries until it is written: while the disk is full the checks wait behind the bounded channel.
-async fn append(spool: &Arc<Spool>, events: Vec<Event>, marks: Vec<(String, Vec<u8>)>, health: &kizashi_http::ComponentHealth) -> Result<()> {
+async fn append(spool: &Arc<Spool>, events: Vec<Event>, marks: Vec<(String, Vec<u8>)>, health: &ComponentHealth) -> Result<()> {
     let mut wait_ms = 100;
     loop {
         let (spool, events, marks) = (spool.clone(), events.clone(), marks.clone());
@@ -61,17 +82,6 @@ async fn append(spool: &Arc<Spool>, events: Vec<Event>, marks: Vec<(String, Vec<
             }
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-fn encode(intake: &Intake) -> (Result<Event, kizashi_model::DecodeError>, Option<(String, Vec<u8>)>) {
-    match intake {
-        Intake::Outcome(outcome) => {
-            let result = &outcome.result;
-            let mark = mark(result.slot_ms, outcome.mark.as_deref());
-            (Event::of(result, SOURCE), Some((mark_key(&result.tenant, &result.check_id), mark)))
-        }
-        Intake::Retired(retired) => (Event::of(retired, SOURCE), None),
     }
 }
 

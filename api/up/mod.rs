@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kizashi_checks::{Definition, Scheduler, SchedulerLimits};
-use kizashi_http::{AppState, CheckInfo, Health, Metrics, Server};
+use kizashi_http::{AppState, CheckInfo, Health, Metrics};
 use kizashi_model::CheckRetired;
+use tokio::net::TcpListener;
 use tokio::sync::{Mutex, RwLock, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -24,6 +25,9 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{Place, UpArgs};
 use crate::config::{Loaded, load};
 use crate::data_folder::{DataFolder, Token, sha256, write_whole};
+use foresight::Watcher;
+use intake::Intake;
+pub use parts::engine;
 use parts::Parts;
 use signals::Signals;
 use tasks::Tasks;
@@ -36,8 +40,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(15);
 
 pub fn command(place: &Place, args: &UpArgs) -> Result<()> {
     let mut loaded = load(place)?;
-    if let Some(listen) = &args.listen {
-        loaded.config.http.listen = listen.parse().with_context(|| format!("--listen {listen:?} is not an address and a port, such as 127.0.0.1:8686"))?;
+    if let Some(listen) = args.listen {
+        loaded.config.http.listen = listen;
     }
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_env("KIZASHI_LOG").unwrap_or_else(|_| EnvFilter::new("warn,kizashi=info")))
@@ -56,13 +60,13 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     let token = folder.token(place.token.as_deref())?;
     let clock = crate::clock::system();
     let listen = loaded.config.http.listen;
-    let server = Server::bind(listen)
+    let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; stop what uses that port, or set http.listen or --listen to another"))?;
-    let address = server.local_addr();
+    let address = listener.local_addr()?;
 
     let health = Health::new(clock.clone());
-    let metrics = Metrics::new();
+    let metrics = Arc::new(Metrics::new());
     let parts = Arc::new(Parts::open(&folder, &loaded, &clock).await?);
     let stop_checks = CancellationToken::new();
     let stop = CancellationToken::new();
@@ -82,9 +86,9 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
         }
     });
     let mut rest = Tasks::default();
-    rest.add("the intake of check results", intake::run(parts.spool.clone(), results, retired, stop.clone(), health.register("checks")));
+    rest.add("the intake of check results", intake::run(Intake { spool: parts.spool.clone(), results, retired, health: health.register("checks"), metrics: metrics.clone() }));
     parts.run(&mut rest, &stop, &health, &clock, &loaded.config);
-    rest.add("foresight", foresight::run(parts.clone(), loaded.config.foresight.clone(), clock.clone(), stop.clone(), health.register("foresight")));
+    rest.add("foresight", foresight::run(Watcher::new(parts.clone(), metrics.clone(), health.register("foresight")), loaded.config.foresight.clone(), stop.clone()));
     rest.add("the gauges", observe::run(parts.clone(), metrics.clone(), stop.clone()));
     let state = AppState {
         engine: parts.engine.clone(),
@@ -102,7 +106,10 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     };
     rest.add("the HTTP server", {
         let stop = stop.clone();
-        async move { server.serve(kizashi_http::router(state), stop).await.context("HTTP") }
+        async move {
+            kizashi_http::serve(listener, kizashi_http::router(state), stop).await;
+            Ok(())
+        }
     });
 
     write_whole(&folder.path("url"), format!("http://{address}\n").as_bytes(), 0o644)?;
@@ -141,15 +148,18 @@ async fn set_checks(scheduler: &Scheduler, parts: &Parts, checks: Vec<Definition
     let known: Vec<_> = checks.iter().filter(|d| d.enabled).map(|d| (d.tenant.clone(), d.id.clone())).collect();
     let mut gone = scheduler.set(checks, &|tenant, check| intake::resume(&parts.spool, tenant, check));
     match parts.desk.states(None).await {
-        Ok(states) => gone.extend(
-            states.into_iter().filter(|s| s.interval_ms > 0 && !s.recorded).map(|s| (s.tenant, s.check_id)).filter(|key| !known.contains(key)),
-        ),
+        Ok(states) => {
+            for state in states.into_iter().filter(|s| s.interval_ms > 0 && !s.recorded) {
+                let told = gone.iter().any(|g| g.tenant == state.tenant && g.check_id == state.check_id);
+                let key = (state.tenant, state.check_id);
+                if !told && !known.contains(&key) {
+                    gone.push(CheckRetired { tenant: key.0, check_id: key.1, at_ms: clock.now() });
+                }
+            }
+        }
         Err(error) => error!(%error, "the stored states cannot be read; checks removed since the last start are not retired"),
     }
-    gone.sort();
-    gone.dedup();
-    for (tenant, check_id) in gone {
-        let event = CheckRetired { tenant, check_id, at_ms: clock.now() };
+    for event in gone {
         if retired.send(event).await.is_err() {
             return;
         }
@@ -160,14 +170,14 @@ fn info_of(definition: &Definition) -> CheckInfo {
     CheckInfo {
         tenant: definition.tenant.clone(),
         check_id: definition.id.clone(),
-        kind: definition.kind_name().to_owned(),
+        kind: definition.kind.name().to_owned(),
         interval_ms: definition.interval.ms(),
         enabled: definition.enabled,
     }
 }
 
 fn greet(loaded: &Loaded, address: &str, token: &Token) {
-    let relay = loaded.config.relay.kafka.as_ref().map_or_else(|| "embedded, in the data folder".to_owned(), |k| format!("Kafka at {}", k.bootstrap));
+    let relay = loaded.config.relay.kafka.as_ref().map_or_else(|| "embedded, in the data folder".to_owned(), |k| format!("Kafka at {}", k.bootstrap_servers));
     println!("Kizashi {} is up", env!("CARGO_PKG_VERSION"));
     println!("  status    http://{address}/");
     println!("  checks    {} ({} of this host)", loaded.checks.len(), if loaded.config.host.enabled { "with those" } else { "without those" });

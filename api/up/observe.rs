@@ -19,15 +19,16 @@ pub async fn run(parts: Arc<Parts>, metrics: Arc<Metrics>, stop: CancellationTok
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(EVERY) => {}
         }
-        metrics.set_spool_depth(parts.spool.depth());
+        metrics.spool_depth(parts.spool.depth());
         match parts.relay.end_offsets(&Topic::ALL).await {
-            Ok(end) => metrics.set_relay_lag("lake", behind(&end, &parts.lake.offsets())),
+            Ok(end) => metrics.relay_lag("lake", behind(&end, &parts.lake.offsets())),
             Err(error) => debug!(%error, "the end of the log is not known now"),
         }
     }
 }
 
 /// Records that a consumer has still to read.
-fn behind(end: &Offsets, at: &Offsets) -> i64 {
-    end.iter().map(|(partition, next)| next - at.get(partition).unwrap_or(0).min(next)).sum()
+fn behind(end: &Offsets, at: &Offsets) -> u64 {
+    let of = |(partition, next): (_, i64)| u64::try_from(next - at.get(partition).unwrap_or(0)).unwrap_or(0);
+    end.iter().map(of).sum()
 }

@@ -1,5 +1,6 @@
 //! What the product is made of, opened and running.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -8,9 +9,9 @@ use kizashi_engine::Engine;
 use kizashi_foresight::{Foresight, Registry};
 use kizashi_http::Health;
 use kizashi_lake::Lake;
-use kizashi_model::{Clock, Timestamp};
+use kizashi_model::Clock;
 use kizashi_relay::{Relay, Spool};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::importer::RelayImporter;
@@ -28,8 +29,6 @@ pub struct Parts {
     pub lake: Lake,
     pub engine: Engine,
     pub foresight: Foresight,
-    /// Counts imports, so that foresight looks at recordings only when there is something new.
-    pub imported: watch::Sender<u64>,
 }
 
 impl Parts {
@@ -41,16 +40,9 @@ impl Parts {
         let desk = Desk::open(&folder.path("desk.db"), clock.clone()).await.context("database")?;
         let root = folder.path("lake");
         let lake = Lake::open(&root, config.lake.clone()).await.context("lake")?;
-        let mut engine = Engine::builder(&root, config.sql.clone());
-        for function in kizashi_foresight::functions() {
-            engine = engine.register_udwf(function);
-        }
-        if let Some(queries) = &loaded.queries {
-            engine = engine.views(&queries.join("views"));
-        }
-        let engine = engine.open().context("SQL")?;
+        let engine = engine(&root, loaded).context("SQL")?;
         let foresight = Foresight::new(engine.clone(), registry);
-        Ok(Self { relay, spool: Arc::new(spool), desk, lake, engine, foresight, imported: watch::Sender::new(0) })
+        Ok(Self { relay, spool: Arc::new(spool), desk, lake, engine, foresight })
     }
 
     /// Starts the consumers and the forwarders.
@@ -82,12 +74,23 @@ impl Parts {
         ready("lake");
     }
 
-    pub fn importer(self: &Arc<Self>, clock: Clock) -> RelayImporter {
-        RelayImporter { parts: self.clone(), clock, turn: Mutex::new(()) }
+    pub fn importer(&self, clock: Clock) -> RelayImporter {
+        let (relay, engine, lake) = (self.relay.clone(), self.engine.clone(), self.lake.clone());
+        RelayImporter { relay, engine, lake, clock, turn: Mutex::new(()) }
     }
 }
 
-/// Event time as SQL parameter.
-pub fn at(time: Timestamp) -> kizashi_engine::ScalarValue {
-    kizashi_engine::timestamp(time)
+/// The engine with foresight's functions and the user's views.
+///
+/// # Errors
+/// When the configuration or a view is wrong.
+pub fn engine(lake_root: &Path, loaded: &Loaded) -> Result<Engine> {
+    let mut builder = Engine::builder(lake_root, loaded.config.sql.clone());
+    for function in kizashi_foresight::functions() {
+        builder = builder.udwf(function);
+    }
+    if let Some(views) = loaded.queries.as_ref().map(|q| q.join("views")).filter(|v| v.is_dir()) {
+        builder = builder.views(&views);
+    }
+    Ok(builder.open()?)
 }
