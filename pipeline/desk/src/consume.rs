@@ -108,10 +108,11 @@ impl<S: Sink> Reader<S> {
         self.reload();
         let mut batch = Batch::default();
         let mut ticked = Instant::now();
+        let wait = POLL_WAIT.min(self.sink.tick_every());
         while !self.stop.is_cancelled() {
-            match consumer.poll(&mut batch, BATCH_RECORDS_MAX, BATCH_BYTES_MAX, POLL_WAIT) {
+            match consumer.poll(&mut batch, BATCH_RECORDS_MAX, BATCH_BYTES_MAX, wait) {
                 Ok(Polled::Reassigned(_)) => self.reload(),
-                Ok(Polled::Records) if batch.is_empty() => {}
+                Ok(Polled::Records) if batch.is_empty() => self.backoff = BACKOFF_MIN,
                 Ok(Polled::Records) => self.take(&batch, consumer.as_mut()),
                 Err(e) if e.may_retry() => self.wait_after(&DeskError::Relay(e)),
                 Err(e) => return Err(e.into()),
@@ -175,8 +176,12 @@ impl<S: Sink> Reader<S> {
         }
     }
 
+    /// Says the failure once, then waits longer each time until something succeeds.
     fn wait_after(&mut self, error: &DeskError) {
-        tracing::warn!(consumer = self.sink.name(), retry_ms = self.backoff.as_millis(), %error, "consumer {} waits", self.sink.name());
+        let name = self.sink.name();
+        if self.backoff == BACKOFF_MIN {
+            tracing::warn!(consumer = name, %error, "consumer {name} waits and tries again: {error}");
+        }
         let (stop, backoff) = (self.stop.clone(), self.backoff);
         self.runtime.block_on(async move {
             tokio::select! {

@@ -161,3 +161,108 @@ impl Drop for Wake<'_> {
         self.0.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kizashi_model::{Clock, ProblemEvent, ProblemPhase, State, TenantId, Timestamp};
+    use sea_orm::ConnectionTrait;
+
+    use super::*;
+    use crate::{Desk, MonitorCommit};
+
+    async fn desk(folder: &Path) -> Desk {
+        Desk::open(&folder.join("desk.db"), Clock::manual(Timestamp(0)).0).await.unwrap()
+    }
+
+    async fn pragma(db: &DatabaseConnection, name: &str) -> String {
+        let sql = format!("SELECT CAST({name} AS TEXT) AS value FROM pragma_{name}");
+        let statement = sea_orm::Statement::from_string(db.get_database_backend(), sql);
+        db.query_one_raw(statement).await.unwrap().unwrap().try_get("", "value").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_on_disk_and_readers_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = desk(folder.path()).await;
+        let database = &desk.inner.database;
+        let write = database.write.lock().await;
+        let write = write.as_ref().unwrap();
+        assert_eq!(pragma(write, "journal_mode").await, "wal");
+        assert_eq!(pragma(write, "synchronous").await, "2", "FULL");
+        assert_eq!(pragma(write, "foreign_keys").await, "1");
+        assert_eq!(pragma(database.reader(), "query_only").await, "1");
+        assert!(database.reader().execute_unprepared("DELETE FROM outbox").await.is_err());
+    }
+
+    fn problems(count: i64) -> Vec<ProblemEvent> {
+        let (tenant, check_id) = (TenantId::new("default").unwrap(), kizashi_model::CheckId::new("cpu").unwrap());
+        let problem = |n| ProblemEvent {
+            problem_id: ProblemEvent::derive_id(&tenant, &check_id, Timestamp(n)),
+            tenant: tenant.clone(),
+            check_id: check_id.clone(),
+            phase: ProblemPhase::Opened,
+            state: State::Critical,
+            at_ms: Timestamp(n),
+            first_failing_slot_ms: Timestamp(n),
+            output: "x".repeat(1_000),
+            recorded: false,
+        };
+        (0..count).map(problem).collect()
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_writes_nothing_by_halves_and_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = desk(folder.path()).await;
+        let commit = || MonitorCommit { consumer: "monitor", problems: problems(500), ..MonitorCommit::default() };
+        {
+            let write = desk.inner.database.write.lock().await;
+            let write = write.as_ref().unwrap();
+            let pages: i64 = pragma(write, "page_count").await.parse().unwrap();
+            write.execute_unprepared(&format!("PRAGMA max_page_count = {}", pages + 20)).await.unwrap();
+        }
+        let error = desk.commit_monitor(commit()).await.unwrap_err();
+        assert!(matches!(error, DeskError::Full(_)) && error.may_retry(), "{error}");
+        assert!(error.to_string().contains("free space"), "{error}");
+        assert_eq!(desk.outbox_depth().await.unwrap(), 0);
+        assert_eq!(desk.problems(None, false, 10).await.unwrap(), []);
+        {
+            // Room is made. A connection that was given up was opened again without the limit.
+            let write = desk.inner.database.write.lock().await;
+            if let Some(write) = write.as_ref() {
+                write.execute_unprepared("PRAGMA max_page_count = 1073741823").await.unwrap();
+            }
+        }
+        desk.commit_monitor(commit()).await.unwrap();
+        assert_eq!(desk.outbox_depth().await.unwrap(), 500);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_the_database_ended_by_itself_does_not_poison_the_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = desk(folder.path()).await;
+        let writing = desk.inner.database.begin().await.unwrap();
+        writing.transaction.execute_unprepared("ROLLBACK").await.unwrap();
+        let failed: Result<(), _> = writing.end(Err(DeskError::Full("as SQLite does".into()))).await;
+        assert!(failed.is_err());
+        assert!(desk.inner.database.write.lock().await.is_none(), "the pool believed in a transaction that was over");
+        let commit = MonitorCommit { consumer: "monitor", problems: problems(1), ..MonitorCommit::default() };
+        desk.commit_monitor(commit).await.unwrap();
+        desk.close().await;
+        let again = self::desk(folder.path()).await;
+        assert_eq!(again.outbox_depth().await.unwrap(), 1, "it was committed, not left in a savepoint");
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_is_dropped_half_way_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = desk(folder.path()).await;
+        let writing = desk.inner.database.begin().await.unwrap();
+        let sql = "INSERT INTO outbox (topic, key, headers, body) VALUES ('problems', 'k', '[]', x'00')";
+        writing.transaction.execute_unprepared(sql).await.unwrap();
+        drop(writing);
+        let commit = MonitorCommit { consumer: "monitor", problems: problems(1), ..MonitorCommit::default() };
+        desk.commit_monitor(commit).await.unwrap();
+        assert_eq!(desk.outbox_depth().await.unwrap(), 1);
+    }
+}

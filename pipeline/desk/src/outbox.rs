@@ -88,7 +88,9 @@ impl Desk {
                 Ok(()) => backoff = BACKOFF_MIN,
                 Err(e @ DeskError::Damaged(_)) => return Err(e),
                 Err(error) => {
-                    tracing::warn!(retry_ms = backoff.as_millis(), %error, "the outbox waits");
+                    if backoff == BACKOFF_MIN {
+                        tracing::warn!(%error, "the outbox waits and tries again: {error}");
+                    }
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = tokio::time::sleep(backoff) => {}

@@ -1,0 +1,9 @@
+//! Scenarios of the desk, on a real database file and a real embedded relay.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod commands;
+mod database;
+mod exactly_once;
+mod foresight;
+mod support;
+mod tickets;

@@ -1,0 +1,206 @@
+//! Problems, findings and predictions as tickets.
+
+use kizashi_desk::{TicketCommand, TicketFilter};
+use kizashi_model::{Event, Outcome, ProblemPhase, State, TicketAction, TicketKind, TicketStatus, Timestamp, Topic};
+
+use crate::support::{NOW, World, check, finding, opened, prediction, problem, recovered, scored, tenant, until};
+
+fn actions(history: &[kizashi_desk::HistoryEntry]) -> Vec<TicketAction> {
+    history.iter().map(|entry| entry.action).collect()
+}
+
+#[tokio::test]
+async fn a_problem_opens_one_ticket_and_recovery_resolves_it() {
+    let world = World::new().await;
+    world.publish(&[opened(), recovered()]).await;
+    world.drain().await;
+
+    let tickets = world.tickets().await;
+    assert_eq!(tickets.len(), 1);
+    let ticket = &tickets[0];
+    assert_eq!((ticket.number, ticket.kind, ticket.status), (1, TicketKind::Incident, TicketStatus::Resolved));
+    assert_eq!((ticket.title.as_str(), ticket.priority), ("disk:/var CRITICAL", 2));
+    assert_eq!(ticket.ticket_key, format!("incident:{}", opened().problem_id));
+    assert_eq!(ticket.opened_at_ms, opened().at_ms);
+
+    let detail = world.desk.ticket(&tenant(), 1).await.unwrap().unwrap();
+    assert_eq!(actions(&detail.history), [TicketAction::Opened, TicketAction::Resolved]);
+    assert!(detail.history.iter().all(|entry| entry.actor == "desk"));
+    assert_eq!(detail.history[1].comment.as_deref(), Some("Recovered: OK, 97 % used"));
+}
+
+#[tokio::test]
+async fn priorities_follow_the_state_until_a_person_sets_one() {
+    let world = World::new().await;
+    let running = world.start();
+    world.publish(&[problem(ProblemPhase::Opened, State::Warning, 60, 58)]).await;
+    world.caught_up().await;
+    assert_eq!(world.tickets().await[0].priority, 4);
+
+    world.publish(&[problem(ProblemPhase::Changed, State::Unknown, 60, 50)]).await;
+    world.caught_up().await;
+    let ticket = world.tickets().await.remove(0);
+    assert_eq!((ticket.priority, ticket.title.as_str()), (3, "disk:/var UNKNOWN"));
+
+    world.desk.act(&tenant(), 1, TicketCommand::Prioritise { priority: 1 }, "mika").await.unwrap();
+    world.publish(&[problem(ProblemPhase::Changed, State::Critical, 60, 40)]).await;
+    world.caught_up().await;
+    let ticket = world.tickets().await.remove(0);
+    assert_eq!((ticket.priority, ticket.title.as_str()), (1, "disk:/var CRITICAL"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_retired_check_resolves_its_ticket_with_the_reason() {
+    let world = World::new().await;
+    world.publish(&[opened(), problem(ProblemPhase::Retired, State::Critical, 60, 5)]).await;
+    world.drain().await;
+    let detail = world.desk.ticket(&tenant(), 1).await.unwrap().unwrap();
+    assert_eq!(detail.ticket.status, TicketStatus::Resolved);
+    assert!(detail.history[1].comment.as_deref().unwrap().starts_with("The check was retired"));
+}
+
+#[tokio::test]
+async fn what_a_person_closed_stays_closed_and_the_recovery_is_noted() {
+    let world = World::new().await;
+    world.publish(&[opened()]).await;
+    world.drain().await;
+    let close = TicketCommand::Close { code: "fixed".into(), comment: Some("cleaned up".into()) };
+    world.desk.act(&tenant(), 1, close, "mika").await.unwrap();
+    world.publish(&[recovered()]).await;
+    world.drain().await;
+
+    let detail = world.desk.ticket(&tenant(), 1).await.unwrap().unwrap();
+    assert_eq!((detail.ticket.status, detail.ticket.closure_code.as_deref()), (TicketStatus::Closed, Some("fixed")));
+    assert_eq!(actions(&detail.history), [TicketAction::Opened, TicketAction::Closed, TicketAction::Updated]);
+    assert_eq!((detail.history[1].actor.as_str(), detail.history[1].at_ms), ("mika", NOW));
+}
+
+#[tokio::test]
+async fn the_next_problem_of_a_check_is_another_ticket() {
+    let world = World::new().await;
+    world.publish(&[opened(), recovered(), problem(ProblemPhase::Opened, State::Warning, 5, 4)]).await;
+    world.drain().await;
+    let open = TicketFilter { status: Some(TicketStatus::Open), ..TicketFilter::default() };
+    let open = world.desk.tickets(&open).await.unwrap();
+    assert_eq!(open.iter().map(|t| t.number).collect::<Vec<_>>(), [2]);
+    assert_eq!(world.tickets().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_finding_opens_a_ticket_with_its_evidence_and_runbook() {
+    let world = World::new().await;
+    world.publish(&[finding("f1")]).await;
+    world.drain().await;
+    let detail = world.desk.ticket(&tenant(), 1).await.unwrap().unwrap();
+    assert_eq!((detail.ticket.kind, detail.ticket.priority), (TicketKind::Finding, 4));
+    assert_eq!(detail.ticket.ticket_key, "finding:f1");
+    assert_eq!(detail.history[0].evidence, Some(finding("f1").evidence));
+    let comment = detail.history[0].comment.clone().unwrap();
+    assert_eq!(comment, "97 % where 40 to 60 % was to be expected\nRunbook: https://example.com/runbook");
+}
+
+#[tokio::test]
+async fn a_prediction_opens_a_ticket_that_its_score_resolves() {
+    let world = World::new().await;
+    world.publish(&[prediction("p1")]).await;
+    world.drain().await;
+    let ticket = world.tickets().await.remove(0);
+    assert_eq!((ticket.kind, ticket.priority, ticket.status), (TicketKind::Prediction, 3, TicketStatus::Open));
+    world.publish(&[scored("p1", Outcome::Hit)]).await;
+    world.drain().await;
+    let detail = world.desk.ticket(&tenant(), 1).await.unwrap().unwrap();
+    assert_eq!(detail.ticket.status, TicketStatus::Resolved);
+    assert_eq!(detail.history[0].evidence, Some(prediction("p1").evidence));
+    assert_eq!(detail.history[1].comment.as_deref(), Some("Outcome hit: the limit was reached after 80 minutes"));
+}
+
+#[tokio::test]
+async fn what_does_not_decode_is_passed_over_and_counted() {
+    let world = World::new().await;
+    let good = Event::of(&opened(), "tests").unwrap();
+    let broken = Event { body: b"{\"problem_id\": 7}".to_vec(), ..good.clone() };
+    let unknown = Event { headers: vec![("ce_type", "kizashi.other.v9".into())], ..good.clone() };
+    let mut ahead = opened();
+    ahead.at_ms = Timestamp(NOW.0 + 86_400_000);
+    let ahead = Event::of(&ahead, "tests").unwrap();
+    let misplaced = Event { topic: Topic::Findings, ..good.clone() };
+    world.relay.publish(vec![broken, unknown, ahead, misplaced, good]).await.unwrap();
+    world.drain().await;
+    assert_eq!(world.tickets().await.len(), 1);
+    assert_eq!(world.desk.ticket_counters().rejected.load(std::sync::atomic::Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn every_change_comes_back_as_an_event_with_the_ticket_as_it_then_was() {
+    let world = World::new().await;
+    let running = world.start();
+    world.publish(&[opened()]).await;
+    world.caught_up().await;
+    world.hand.advance_ms(1_000);
+    let assign = TicketCommand::Assign { assignee: Some("ken".into()) };
+    world.desk.act(&tenant(), 1, assign, "mika").await.unwrap();
+    world.publish(&[recovered()]).await;
+    world.caught_up().await;
+    world.outbox_empty().await;
+    running.stop().await;
+
+    let events = world.ticket_events().await;
+    let seen: Vec<_> = events.iter().map(|e| (e.sequence, e.action, e.status, e.assignee.as_deref())).collect();
+    assert_eq!(
+        seen,
+        [
+            (1, TicketAction::Opened, TicketStatus::Open, None),
+            (2, TicketAction::Assigned, TicketStatus::Open, Some("ken")),
+            (3, TicketAction::Resolved, TicketStatus::Resolved, Some("ken")),
+        ]
+    );
+    assert_eq!((events[1].actor.as_str(), events[1].at_ms.0, events[1].number), ("mika", NOW.0 + 1_000, 1));
+}
+
+#[tokio::test]
+async fn tickets_are_listed_by_the_filter_and_page_by_page() {
+    let world = World::new().await;
+    let findings: Vec<_> = (1..=25).map(|n| finding(&format!("f{n}"))).collect();
+    world.publish(&findings).await;
+    world.publish(&[opened()]).await;
+    world.drain().await;
+    let of_findings = TicketFilter {
+        tenant: Some(tenant()),
+        kind: Some(TicketKind::Finding),
+        check_id: Some(check()),
+        limit: 10,
+        ..TicketFilter::default()
+    };
+    let (mut before, mut numbers) = (None, Vec::new());
+    loop {
+        let page = TicketFilter { before_number: before, ..of_findings.clone() };
+        let page = world.desk.tickets(&page).await.unwrap();
+        assert!(page.len() <= 10);
+        let Some(last) = page.last() else { break };
+        before = Some(last.number);
+        numbers.extend(page.iter().map(|t| t.number));
+    }
+    assert_eq!(numbers.len(), 25);
+    assert!(numbers.is_sorted_by(|a, b| a > b));
+    let without_tenant = TicketFilter { before_number: Some(5), ..TicketFilter::default() };
+    let error = world.desk.tickets(&without_tenant).await.unwrap_err().to_string();
+    assert!(error.contains("name a tenant"), "{error}");
+}
+
+#[tokio::test]
+async fn a_problem_is_a_ticket_within_milliseconds() {
+    let world = World::new().await;
+    let running = world.start();
+    world.publish(&[finding("warm-up")]).await;
+    world.caught_up().await;
+    let mut slowest = std::time::Duration::ZERO;
+    for n in 1..=20i64 {
+        let started = std::time::Instant::now();
+        world.publish(&[problem(ProblemPhase::Opened, State::Critical, 100 + n, 50)]).await;
+        until("the ticket is there", async || world.tickets().await.len() as i64 == n + 1).await;
+        slowest = slowest.max(started.elapsed());
+    }
+    running.stop().await;
+    assert!(slowest.as_millis() < 1_000, "the slowest took {slowest:?}");
+}

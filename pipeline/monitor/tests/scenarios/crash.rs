@@ -1,0 +1,82 @@
+//! The monitor and the desk end at random moments and start again: the outcome is as if they had never ended.
+
+use std::time::Duration;
+
+use kizashi_model::{CheckResult, State, TicketStatus};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{World, result};
+
+const CHECKS: i64 = 8;
+const SLOTS: i64 = 120;
+
+/// xorshift: enough to vary moments and states.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+fn results(dice: &mut Dice) -> Vec<CheckResult> {
+    let mut states = vec![State::Ok; CHECKS as usize];
+    let mut all = Vec::new();
+    for slot in -SLOTS..0 {
+        for (n, state) in states.iter_mut().enumerate() {
+            if dice.roll(4) == 0 {
+                *state = State::ALL[dice.roll(4) as usize];
+            }
+            all.push(result(&format!("check-{n}"), slot, *state));
+        }
+    }
+    all
+}
+
+type Outcome = (Vec<kizashi_desk::CheckState>, Vec<kizashi_desk::Problem>, Vec<(String, TicketStatus, String)>);
+
+async fn outcome(world: &World) -> Outcome {
+    let tickets = world.tickets().await;
+    let mut numbers: Vec<_> = tickets.iter().map(|t| t.number).collect();
+    numbers.reverse();
+    assert_eq!(numbers, (1..=tickets.len() as i64).collect::<Vec<_>>(), "numbers without gaps");
+    let mut tickets: Vec<_> = tickets.into_iter().map(|t| (t.ticket_key, t.status, t.title)).collect();
+    tickets.sort_by(|a, b| a.0.cmp(&b.0));
+    (world.desk.states(None).await.unwrap(), world.problems().await, tickets)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_at_any_moment_change_nothing() {
+    let seed = 0x2545_f491_4f6c_dd1d;
+    println!("seed {seed}");
+    let mut dice = Dice(seed);
+    let results = results(&mut dice);
+
+    let calm = World::new().await;
+    calm.send(&results, 1).await;
+    let running = calm.start();
+    calm.settled().await;
+    running.stop().await;
+    let expected = outcome(&calm).await;
+    assert!(expected.2.len() > 20);
+
+    let mut rough = World::new().await;
+    let mut first = 1;
+    for part in results.chunks(24) {
+        rough.send(part, first).await;
+        first += part.len() as u64;
+        let running = rough.start();
+        let moment = Duration::from_micros(dice.roll(20_000));
+        let _ = tokio::time::timeout(moment, CancellationToken::new().cancelled()).await;
+        // Aborts everything wherever it is.
+        drop(running);
+        rough.reopen().await;
+    }
+    let running = rough.start();
+    rough.settled().await;
+    running.stop().await;
+    assert_eq!(outcome(&rough).await, expected);
+}
