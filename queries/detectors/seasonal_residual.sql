@@ -38,7 +38,7 @@ SELECT check_id, metric, slot, value, recorded,
        expected + 6 * sigma AS expected_high,
        least(abs(deviation) / sigma, 1e6) AS score,
        coalesce(abs(deviation) >= 6 * sigma, false) AS fired,
-       metric || ' is at ' || round(value, 2) || ' ' || unit || '; expected was ' || round(expected, 2) || ', give or take '
+       metric || ' is at ' || round(value, 2) || CASE unit WHEN '1' THEN '' ELSE ' ' || unit END || '; expected was ' || round(expected, 2) || ', give or take '
          || round(6 * sigma, 2) || ', by '
          || CASE basis WHEN 'level' THEN 'the level of the last 24 hours'
                        WHEN 'week' THEN 'the same hour of ' || seasons || ' earlier weeks'

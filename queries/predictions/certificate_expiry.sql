@@ -11,9 +11,9 @@
 -- Every metric in days that runs down to a limit. Its trend needs no estimate: a day a day. The error band is the rounding
 -- of whole days, half a day to either side. It fires when less than the time to act is left: 30 days.
 SELECT check_id, metric, slot, value, limit_value, recorded,
-       slot + days_left * INTERVAL '1 day' AS expected_at,
-       slot + greatest(days_left - 0.5, 0.0) * INTERVAL '1 day' AS expected_low,
-       slot + (days_left + 0.5) * INTERVAL '1 day' AS expected_high,
+       to_timestamp_seconds(date_part('epoch', slot) + 86400 * days_left) AS expected_at,
+       to_timestamp_seconds(date_part('epoch', slot) + 86400 * greatest(days_left - 0.5, 0)) AS expected_low,
+       to_timestamp_seconds(date_part('epoch', slot) + 86400 * (days_left + 0.5)) AS expected_high,
        value > limit_value AND days_left <= 30 AS fired,
        'the certificate of ' || check_id || ' expires in ' || round(value, 1) || ' days' AS summary
 FROM (

@@ -31,7 +31,7 @@ WITH trend AS (
 )
 SELECT check_id, metric, slot, value, limit_value, recorded, expected_at, expected_low, expected_high,
        coalesce(expected_at <= slot + INTERVAL '24 hours' AND expected_high IS NOT NULL AND rise >= remaining, false) AS fired,
-       metric || ' is at ' || round(value, 1) || ' ' || unit || ' and nears ' || round(limit_value, 1)
+       metric || ' is at ' || round(value, 1) || CASE unit WHEN '1' THEN '' ELSE ' ' || unit END || ' and nears ' || round(limit_value, 1)
          || ' by ' || round(slope_per_hour, 2) || ' an hour over the last '
          || CASE WHEN span_hours < 2 THEN round(span_hours * 60) || ' minutes' ELSE round(span_hours, 1) || ' hours' END
          || ' (' || points || ' values); at that pace the limit is reached between '

@@ -11,7 +11,7 @@ use crate::episode::Memory;
 use crate::publish::{Statement, statement};
 use crate::registry::{Query, Registry};
 use crate::store::{Store, failed, samples_version, time_at};
-use crate::{ForesightError, evidence};
+use crate::{ForesightError, Series, evidence};
 
 /// The longest range of one statement; longer ones are cut.
 const RANGE_MS_MAX: i64 = 86_400_000;
@@ -41,7 +41,21 @@ impl Foresight {
     /// `engine` must know [`crate::functions`].
     #[must_use]
     pub fn new(engine: Engine, registry: Registry) -> Self {
-        Self { store: Store(engine), registry: Arc::new(registry) }
+        Self { store: Store { engine, series: None }, registry: Arc::new(registry) }
+    }
+
+    /// The same, about these series of a tenant only.
+    #[must_use]
+    pub fn about(&self, series: Series) -> Self {
+        let store = Store { engine: self.store.engine.clone(), series: Some(series) };
+        Self { store, registry: self.registry.clone() }
+    }
+
+    /// Whether [`Foresight::advance`] would run the query now, told without asking the lake.
+    #[must_use]
+    pub fn due(query: &Query, state: Option<&Value>, newest: Timestamp) -> bool {
+        let evaluated_to = state.and_then(|state| state.get("evaluated_to")).and_then(Value::as_i64);
+        evaluated_to.is_none_or(|to| newest.since_ms(Timestamp(to)) >= query.header.every.ms())
     }
 
     #[must_use]
@@ -72,6 +86,17 @@ impl Foresight {
         let answer = self.store.ask(tenant, SQL, (since, since), &[]).await;
         let answer = answer.map_err(|source| ForesightError::Query { query: "newest slot".to_owned(), source })?;
         Ok(answer.batches.iter().find_map(|batch| time_at(batch, "newest", 0)))
+    }
+
+    /// The oldest slot of the tenant's samples: where a recording begins.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub async fn oldest(&self, tenant: &TenantId) -> Result<Option<Timestamp>, ForesightError> {
+        const SQL: &str = "SELECT min(slot) AS oldest FROM samples";
+        let answer = self.store.ask(tenant, SQL, (Timestamp(0), Timestamp(0)), &[]).await;
+        let answer = answer.map_err(|source| ForesightError::Query { query: "oldest slot".to_owned(), source })?;
+        Ok(answer.batches.iter().find_map(|batch| time_at(batch, "oldest", 0)))
     }
 
     /// One scheduled run: `None` while the query is not due, that is until `every` has passed in event time since its last

@@ -21,6 +21,7 @@ mod registry;
 mod robust;
 mod score;
 mod seasonal;
+mod series;
 mod store;
 mod trend;
 
@@ -33,3 +34,4 @@ pub use functions::functions;
 pub use header::{Header, Kind};
 pub use registry::{Query, Registry};
 pub use score::{Score, Sighting, outcome};
+pub use series::Series;

@@ -122,6 +122,12 @@ impl Registry {
         &self.queries
     }
 
+    /// The same with one query alone, to test or backtest it.
+    #[must_use]
+    pub fn only(&self, name: &str) -> Self {
+        Self { queries: self.queries.iter().filter(|query| query.name == name).cloned().collect() }
+    }
+
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Query> {
         self.queries.iter().find(|query| query.name == name)

@@ -18,8 +18,8 @@ const RECENT_MS: i64 = 2 * 3_600_000;
 pub struct Sighting {
     /// The first slot at which the value was at the limit or beyond.
     pub crossed: Option<Timestamp>,
-    /// The check's first CRITICAL problem after the series had covered half of the way from the prediction's value to its
-    /// limit: a CRITICAL for another reason is no hit.
+    /// The check's first CRITICAL problem at which the series had covered half of the way from the prediction's value to
+    /// its limit: a CRITICAL for another reason is no hit.
     pub critical: Option<Timestamp>,
     /// The newest slot of the series.
     pub newest: Option<Timestamp>,
@@ -111,8 +111,10 @@ const NEWEST: &str =
     "SELECT max(slot) AS at FROM samples WHERE check_id = $check AND metric = $metric AND slot > $from";
 const FIRST_BEYOND: &str = "SELECT min(slot) AS at FROM samples WHERE check_id = $check AND metric = $metric \
                             AND slot > $from AND slot <= $to AND (value - $mark) * $direction >= 0";
-const CRITICAL: &str = "SELECT min(at) AS at FROM problems WHERE check_id = $check AND state = 'CRITICAL' \
-                        AND phase IN ('opened', 'changed') AND at >= $from AND at <= $to";
+const CRITICAL: &str = "SELECT min(p.at) AS at FROM problems p JOIN samples s ON s.check_id = p.check_id AND s.slot = p.at \
+                        WHERE p.check_id = $check AND p.state = 'CRITICAL' AND p.phase IN ('opened', 'changed') \
+                        AND p.at > $from AND p.at <= $to AND s.slot > $from AND s.slot <= $to \
+                        AND s.metric = $metric AND (s.value - $mark) * $direction >= 0";
 
 pub(crate) async fn sighting(
     store: &Store,
@@ -134,11 +136,7 @@ pub(crate) async fn sighting(
     let with = |more: &[(&'static str, ScalarValue)]| [&series, more].concat();
     let newest = first(&store.ask(tenant, NEWEST, (from, until), &series).await?);
     let crossed = first(&store.ask(tenant, FIRST_BEYOND, (from, until), &with(&beyond(1.0))).await?);
-    let half_way = first(&store.ask(tenant, FIRST_BEYOND, (from, until), &with(&beyond(0.5))).await?);
-    let critical = match half_way {
-        Some(half_way) => first(&store.ask(tenant, CRITICAL, (half_way, until), &series[..1]).await?),
-        None => None,
-    };
+    let critical = first(&store.ask(tenant, CRITICAL, (from, until), &with(&beyond(0.5))).await?);
     Ok(Sighting { crossed, critical, newest })
 }
 

@@ -114,8 +114,13 @@ fn pool(times: &[i64], values: &[f64], now: i64, days: impl Iterator<Item = i64>
     for day in days {
         let centre = now - day * DAY_MS;
         let from = times.partition_point(|time| *time < centre - SAME_TIME_MS);
+        let middle = times.partition_point(|time| *time <= centre);
         let to = times.partition_point(|time| *time <= centre + SAME_TIME_MS);
-        pool.seasons += usize::from(to > from);
+        // Where the past begins in the middle of a season, its later half alone would speak for it.
+        if middle == from {
+            continue;
+        }
+        pool.seasons += 1;
         pool.values.extend(spread_out(&values[from..to], SAMPLES_PER_SEASON_MAX));
     }
     pool

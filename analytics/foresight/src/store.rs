@@ -10,6 +10,7 @@ use kizashi_model::tables::Table;
 use kizashi_model::{TenantId, Timestamp};
 
 use crate::ForesightError;
+use crate::Series;
 use crate::registry::Query;
 
 /// Decisions of one statement; a range with more is split.
@@ -18,7 +19,11 @@ const ROWS_MAX: usize = 200_000;
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Debug)]
-pub(crate) struct Store(pub Engine);
+pub(crate) struct Store {
+    pub engine: Engine,
+    /// Only these series; without it every series of the tenant.
+    pub series: Option<Series>,
+}
 
 impl Store {
     /// `sql` with `$from`, `$to`, `$now` (which is `to`: event time) and what else it needs.
@@ -36,8 +41,11 @@ impl Store {
         for (name, value) in more {
             parameters.insert((*name).to_owned(), value.clone());
         }
-        let session = self.0.session(Scope::Tenant(tenant.clone())).with_rows_max(ROWS_MAX).with_timeout(TIMEOUT);
-        session.query_with(sql, &parameters, Causal::Yes).await
+        let session = self.engine.session(Scope::Tenant(tenant.clone())).with_rows_max(ROWS_MAX).with_timeout(TIMEOUT);
+        match &self.series {
+            Some(series) => session.query_with(&series.narrow(sql), &parameters, Causal::Yes).await,
+            None => session.query_with(sql, &parameters, Causal::Yes).await,
+        }
     }
 }
 
