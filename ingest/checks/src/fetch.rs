@@ -60,8 +60,7 @@ pub(crate) async fn fetch(
     let url = asked.url.get();
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let port = url.port_or_known_default().ok_or("the URL has no port")?;
-    context.stage("resolving the name");
-    let (addresses, took) = resolve(host, port).await?;
+    let (addresses, took) = resolve(host, port, context).await?;
     phases.dns += took;
     context.stage("connecting");
     let (stream, took) = connect(&addresses).await?;

@@ -2,9 +2,11 @@
 //!
 //! A position is an inode, an offset, and a hash of the bytes before the offset. A file continues when all three agree.
 //! When they do not, the log was rotated: by renaming (the old inode has another name now) or by copying and truncating
-//! (a file beside it has the same bytes before the offset). Either way the rest of the old file is found by its bytes,
-//! read first, and looked at once more in the next run, for a writer that was slow to move on.
+//! (a file beside it has the same bytes before the offset). Either way the rest of the old file is found and read first,
+//! then what was rotated after it, then the log itself. The newest rotated file is looked at once more in the next run,
+//! for a writer that was slow to move on.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -19,6 +21,8 @@ const TAIL_BYTES: u64 = 1024;
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Entries of the log's folder that are looked at to find a rotated file.
 const ENTRIES_MAX: usize = 10_000;
+/// Rotated files that are opened to find the right one.
+const BESIDE_MAX: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Position {
@@ -47,6 +51,7 @@ pub(crate) struct Mark {
 pub(crate) struct Limits {
     /// Of a longer line, this much is seen.
     pub line_bytes_max: usize,
+    /// More than `line_bytes_max`.
     pub bytes_max: u64,
     pub deadline: Instant,
 }
@@ -78,28 +83,26 @@ pub(crate) fn follow(
         let (now, complete) = reader.read(&file, &position(&file, offset, false)?, false)?;
         return Ok(Followed { mark: Mark { path: path.into(), now, before: None }, behind: !complete, lost: false });
     };
-    if let Some((older, at)) = mark.before.as_ref().and_then(|before| Some((rotated(path, before)?, before))) {
+    if let Some(at) = &mark.before
+        && let Some(older) = rotated(path, at, None, &file).into_iter().next()
+    {
         reader.read(&older, at, true)?;
     }
 
     let mut start = mark.now.clone();
     let (mut before, mut lost) = (None, false);
     if !continues(&file, &mark.now)? {
-        start = position(&file, 0, false)?;
-        match rotated(path, &mark.now) {
-            None => lost = mark.now.offset > 0,
-            Some(old) => {
-                let (rest, complete) = reader.read(&old, &mark.now, false)?;
-                if !complete {
-                    return Ok(Followed {
-                        mark: Mark { path: path.into(), now: rest, before: None },
-                        behind: true,
-                        lost: false,
-                    });
-                }
-                before = Some(rest);
+        let old = rotated(path, &mark.now, mark.before.as_ref(), &file);
+        lost = old.is_empty() && mark.now.offset > 0;
+        for older in old {
+            let (rest, complete) = reader.read(&older, &start, false)?;
+            if !complete {
+                return Ok(Followed { mark: Mark { path: path.into(), now: rest, before: None }, behind: true, lost });
             }
+            before = Some(rest);
+            start = position(&older, 0, false)?;
         }
+        start = position(&file, 0, false)?;
     }
     let (now, complete) = reader.read(&file, &start, false)?;
     Ok(Followed { mark: Mark { path: path.into(), now, before }, behind: !complete, lost })
@@ -136,25 +139,56 @@ fn continues(file: &File, at: &Position) -> io::Result<bool> {
     Ok(metadata.dev() == at.device && metadata.ino() == at.inode && has_its_bytes(file, at)?)
 }
 
-/// The file beside `path`, named after it, that holds what was read up to the position: by inode, else a copy by its bytes.
-fn rotated(path: &Path, at: &Position) -> Option<File> {
-    let name = path.file_name()?;
+/// Beside `path` and named after it: the file that holds what was read up to the position, by inode or else a copy by its
+/// bytes, and those that were rotated after it, oldest first. Empty when the first is not there. `done` was read before,
+/// however late it was written to.
+fn rotated(path: &Path, at: &Position, done: Option<&Position>, current: &File) -> Vec<File> {
+    let mut beside = beside(path, current);
+    let by_inode = beside.iter().position(|file| continues(&file.file, at).unwrap_or(false));
+    let by_bytes = || beside.iter().position(|file| at.offset > 0 && has_its_bytes(&file.file, at).unwrap_or(false));
+    let Some(first) = by_inode.or_else(by_bytes) else { return Vec::new() };
+    let first = beside.swap_remove(first);
+    let is_done = |file: &Beside| done.is_some_and(|done| file.id == (done.device, done.inode));
+    let follows = |file: &Beside| file.is_generation && file.modified > first.modified && !is_done(file);
+    let mut later: Vec<Beside> = beside.into_iter().filter(follows).collect();
+    later.sort_by_key(|file| file.modified);
+    std::iter::once(first).chain(later).map(|file| file.file).collect()
+}
+
+struct Beside {
+    file: File,
+    /// Device and inode.
+    id: (u64, u64),
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    /// Named as rotation does, with a number or a date; not another log that happens to begin alike.
+    is_generation: bool,
+}
+
+fn beside(path: &Path, current: &File) -> Vec<Beside> {
+    let Some(name) = path.file_name().map(OsStr::as_encoded_bytes) else { return Vec::new() };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut copy = None;
-    for entry in fs::read_dir(folder).ok()?.take(ENTRIES_MAX).flatten() {
-        let beside = entry.file_name();
-        if beside == name || !beside.as_encoded_bytes().starts_with(name.as_encoded_bytes()) {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let current = current.metadata().map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    let mut found = Vec::new();
+    for entry in entries.take(ENTRIES_MAX).flatten() {
+        let other = entry.file_name();
+        let Some(suffix) = other.as_encoded_bytes().strip_prefix(name).filter(|suffix| !suffix.is_empty()) else {
+            continue;
+        };
+        let Ok(file) = open(&entry.path()) else { continue };
+        let Ok(metadata) = file.metadata() else { continue };
+        let id = (metadata.dev(), metadata.ino());
+        if Some(id) == current {
             continue;
         }
-        let Ok(file) = open(&entry.path()) else { continue };
-        if continues(&file, at).unwrap_or(false) {
-            return Some(file);
-        }
-        if at.offset > 0 && has_its_bytes(&file, at).unwrap_or(false) {
-            copy = Some(file);
+        let is_generation = suffix.iter().all(|byte| byte.is_ascii_digit() || b".-_".contains(byte));
+        found.push(Beside { file, id, modified: (metadata.mtime(), metadata.mtime_nsec()), is_generation });
+        if found.len() == BESIDE_MAX {
+            break;
         }
     }
-    copy
+    found
 }
 
 struct Reader<'a> {
@@ -173,7 +207,8 @@ impl Reader<'_> {
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut complete = false;
         while self.left > 0 && Instant::now() < self.limits.deadline {
-            let read = file.read_at(&mut chunk, cursor)?;
+            let room = usize::try_from(self.left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+            let read = file.read_at(&mut chunk[..room], cursor)?;
             if read == 0 {
                 complete = true;
                 break;
@@ -222,3 +257,6 @@ impl Reader<'_> {
         (self.line)(seen.strip_suffix(b"\r").unwrap_or(seen));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,12 @@
-//! Names and connections, with the time that each takes. Nothing here blocks the executor: names are looked up by the
-//! runtime's blocking pool.
+//! Names and connections, with the time that each takes. Nothing here blocks the executor.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
+
+use crate::probe::Context;
 
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -18,14 +19,16 @@ pub(crate) fn ms(duration: Duration) -> f64 {
 ///
 /// # Errors
 /// Says that the name cannot be resolved, and why.
-pub(crate) async fn resolve(host: &str, port: u16) -> Result<(Vec<SocketAddr>, Duration), String> {
+pub(crate) async fn resolve(host: &str, port: u16, context: &Context) -> Result<(Vec<SocketAddr>, Duration), String> {
     let begun = Instant::now();
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok((vec![SocketAddr::new(address, port)], begun.elapsed()));
     }
-    let found =
-        lookup_host((host, port)).await.map_err(|error| format!("{host} cannot be resolved: {}", plain(&error)))?;
-    let addresses: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
+    context.stage("resolving the name");
+    let name = host.to_owned();
+    let look_up = move || (name.as_str(), port).to_socket_addrs().map(|found| found.take(ADDRESSES_MAX).collect());
+    let found: io::Result<Vec<SocketAddr>> = context.lookup(look_up).await?;
+    let addresses = found.map_err(|error| format!("{host} cannot be resolved: {}", plain(&error)))?;
     if addresses.is_empty() {
         return Err(format!("{host} cannot be resolved: it has no address"));
     }

@@ -14,6 +14,8 @@ use crate::tls::Roots;
 
 /// Blocking calls in flight at once, over all checks. A file system that hangs holds one of them per check.
 const BLOCKING_MAX: usize = 16;
+/// Name look-ups in flight at once. Apart, so that a dead name server does not hold up the checks of this host.
+const LOOKUPS_MAX: usize = 64;
 
 /// A kind of check; implemented by the struct of its keys.
 pub(crate) trait Probe: Send + Sync {
@@ -40,6 +42,7 @@ pub(crate) trait Probe: Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Shared {
     blocking: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
     pub processes: Processes,
     pub roots: Roots,
 }
@@ -48,6 +51,7 @@ impl Default for Shared {
     fn default() -> Self {
         Self {
             blocking: Arc::new(Semaphore::new(BLOCKING_MAX)),
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             processes: Processes::default(),
             roots: Roots::default(),
         }
@@ -103,7 +107,23 @@ impl Context {
     /// # Errors
     /// When the call panicked.
     pub async fn blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-        let Ok(place) = Arc::clone(&self.shared.blocking).acquire_owned().await else {
+        self.blocking_within(&self.shared.blocking, call).await
+    }
+
+    /// As [`Self::blocking`], for a call that asks the name service.
+    ///
+    /// # Errors
+    /// When the call panicked.
+    pub async fn lookup<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+        self.blocking_within(&self.shared.lookups, call).await
+    }
+
+    async fn blocking_within<T: Send + 'static>(
+        &self,
+        bound: &Arc<Semaphore>,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let Ok(place) = Arc::clone(bound).acquire_owned().await else {
             return Err("the product is stopping".to_owned());
         };
         let running = Arc::clone(&self.running);

@@ -187,3 +187,6 @@ impl Scheduled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,8 +75,7 @@ impl Ping {
     }
 
     async fn ping(&self, context: &Context) -> Result<Report, Report> {
-        context.stage("resolving the name");
-        let (addresses, _) = resolve(self.host.as_str(), 0).await.map_err(Report::critical)?;
+        let (addresses, _) = resolve(self.host.as_str(), 0, context).await.map_err(Report::critical)?;
         let address = addresses.first().ok_or_else(|| Report::critical(format!("{} has no address", self.host)))?.ip();
         let client = open(address)?;
 

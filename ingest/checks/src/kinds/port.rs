@@ -94,8 +94,7 @@ impl Port {
 
     async fn probe(&self, context: &Context) -> Result<Report, Report> {
         let port = self.port.get();
-        context.stage("resolving the name");
-        let (addresses, _) = resolve(self.host.as_str(), port).await.map_err(Report::critical)?;
+        let (addresses, _) = resolve(self.host.as_str(), port, context).await.map_err(Report::critical)?;
         context.stage("connecting");
         let (mut stream, took) = connect(&addresses).await.map_err(Report::critical)?;
         let mut report = Report::ok(format!("{}:{port} connected in {:.1} ms", self.host, ms(took)));
