@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
@@ -70,6 +71,8 @@ fn advice(hint: Option<&str>) -> String {
     hint.map_or_else(String::new, |h| format!("; {h}"))
 }
 
+const DISK: &str = "the statement needs more disk for its intermediate rows than it may have";
+
 /// Why the engine could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -120,7 +123,7 @@ impl QueryError {
                 Self::User { message: first_line(message), position, hint: None }
             }
             DataFusionError::ResourcesExhausted(why) if why.contains("disk") || why.contains("spill") => {
-                Self::limit(Limit::Disk, "the statement needs more disk for its intermediate rows than it may have")
+                Self::limit(Limit::Disk, DISK)
             }
             DataFusionError::ResourcesExhausted(_) => Self::limit(
                 Limit::Memory,
@@ -135,9 +138,17 @@ impl QueryError {
             | DataFusionError::NotImplemented(text) => {
                 Self::User { message: first_line(text), position, hint: plan_hint(text) }
             }
-            DataFusionError::ArrowError(arrow, _) => {
-                Self::User { message: first_line(&arrow.to_string()), position, hint: None }
-            }
+            DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
+                ArrowError::IoError(why, _) if why.contains("disk space during the spilling") => {
+                    Self::limit(Limit::Disk, DISK)
+                }
+                ArrowError::IoError(..)
+                | ArrowError::ParquetError(_)
+                | ArrowError::IpcError(_)
+                | ArrowError::MemoryError(_)
+                | ArrowError::ExternalError(_) => Self::internal(error),
+                data => Self::User { message: first_line(&data.to_string()), position, hint: None },
+            },
             DataFusionError::External(inner) => match inner.downcast_ref::<Self>() {
                 Some(own) => own.clone(),
                 None => Self::internal(error),

@@ -4,13 +4,13 @@ use std::io::Write;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::JsonArray;
-use arrow::util::display::FormatOptions;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches_with_options;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -85,7 +85,7 @@ pub struct Writer<W: Write + Send> {
 
 enum Sink<W: Write + Send> {
     Table(Vec<RecordBatch>, W),
-    Csv(arrow::csv::Writer<W>),
+    Csv(Box<arrow::csv::Writer<W>>),
     Json(arrow::json::Writer<W, JsonArray>),
     Parquet(Box<ArrowWriter<W>>),
 }
@@ -100,13 +100,17 @@ impl<W: Write + Send> Writer<W> {
     /// # Errors
     /// As [`write`].
     pub fn new(format: Format, schema: &SchemaRef, out: W) -> Result<Self, ArrowError> {
-        let shown = if format == Format::Parquet { schema.clone() } else { in_utc(schema) };
+        let shown = match format {
+            Format::Parquet => schema.clone(),
+            Format::Csv => flat(&in_utc(schema)),
+            Format::Table | Format::Json => in_utc(schema),
+        };
         let sink = match format {
             Format::Table => Sink::Table(Vec::new(), out),
             Format::Csv => {
                 let mut csv = arrow::csv::WriterBuilder::new().with_header(true).build(out);
                 csv.write(&RecordBatch::new_empty(shown.clone()))?;
-                Sink::Csv(csv)
+                Sink::Csv(Box::new(csv))
             }
             Format::Json => Sink::Json(WriterBuilder::new().with_explicit_nulls(true).build(out)),
             Format::Parquet => {
@@ -166,27 +170,40 @@ fn in_utc(schema: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(utc).collect::<Vec<_>>()))
 }
 
+/// CSV has no nested values: they are written as text.
+fn flat(schema: &SchemaRef) -> SchemaRef {
+    let flat = |field: &Arc<Field>| match field.data_type().is_nested() {
+        true => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+        false => field.clone(),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(flat).collect::<Vec<_>>()))
+}
+
+fn as_text(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let options = FormatOptions::default();
+    let shown = ArrayFormatter::try_new(column.as_ref(), &options)?;
+    let texts = (0..column.len()).map(|row| (!column.is_null(row)).then(|| shown.value(row).to_string()));
+    Ok(Arc::new(texts.collect::<StringArray>()))
+}
+
 fn adapted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let columns: Result<Vec<ArrayRef>, ArrowError> =
-        batch
-            .columns()
-            .iter()
-            .zip(schema.fields())
-            .map(|(column, field)| {
-                if column.data_type() == field.data_type() {
-                    Ok(column.clone())
-                } else {
-                    cast(column, field.data_type())
-                }
-            })
-            .collect();
+    let columns: Result<Vec<ArrayRef>, ArrowError> = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| match column.data_type() {
+            same if same == field.data_type() => Ok(column.clone()),
+            nested if nested.is_nested() => as_text(column),
+            _ => cast(column, field.data_type()),
+        })
+        .collect();
     let rows = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema.clone(), columns?, &rows)
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Float64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::array::{Float64Array, TimestampMicrosecondArray};
     use bytes::Bytes;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 

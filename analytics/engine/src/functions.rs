@@ -5,11 +5,10 @@ use std::sync::Arc;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
+use crate::bounded::{JoinTexts, bounded};
 use crate::catalog::{CATALOG, SCHEMA};
-use crate::held::HoldWindows;
 
 /// Scalar functions that make much out of little in one step, outside the memory limit: `repeat('x', 2000000000)`.
 /// The *table* functions generate_series and range stay, because they yield their rows one batch at a time.
@@ -28,23 +27,23 @@ pub(crate) struct Extra {
 pub(crate) fn base_state(extra: Extra) -> SessionState {
     let mut scalar = SessionStateDefaults::default_scalar_functions();
     scalar.retain(|function| !ABSENT.contains(&function.name()));
+    let mut scalar: Vec<Arc<ScalarUDF>> = scalar.into_iter().map(bounded).collect();
     scalar.extend(extra.scalar);
+    let mut planners = SessionStateDefaults::default_expr_planners();
+    planners.insert(0, Arc::new(JoinTexts::new()));
     let mut aggregate = SessionStateDefaults::default_aggregate_functions();
     aggregate.extend(extra.aggregate);
     let mut window = SessionStateDefaults::default_window_functions();
     window.extend(extra.window);
-    let mut rules = PhysicalOptimizer::default().rules;
-    rules.push(Arc::new(HoldWindows));
 
     SessionStateBuilder::new()
         .with_config(config())
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_expr_planners(planners)
         .with_scalar_functions(scalar)
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(aggregate)
         .with_window_functions(window)
         .with_table_function_list(SessionStateDefaults::default_table_functions())
-        .with_physical_optimizer_rules(rules)
         .build()
 }
 

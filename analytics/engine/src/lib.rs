@@ -3,6 +3,7 @@
 //! Every door (HTTP, the command line) and every detector asks through [`Session`]. The engine reads the Delta tables of the
 //! lake and nothing else: no other file, no network, no database. It never writes.
 
+mod bounded;
 mod catalog;
 mod causal;
 pub mod config;
@@ -11,7 +12,7 @@ mod engine;
 mod error;
 pub mod format;
 mod functions;
-mod held;
+mod guard;
 mod memory;
 mod parameters;
 mod read_only;

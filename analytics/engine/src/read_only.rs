@@ -6,20 +6,22 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, ParserInput, Statement};
 use datafusion::sql::sqlparser::ast::{ObjectName, Query, Select, SetExpr, Statement as Sql, Visit, Visitor};
-use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
-use crate::QueryError;
+use crate::{Position, QueryError};
 
 /// How deep the parser itself may recurse.
 const RECURSION_MAX: usize = 100;
 
 /// Parses one statement and refuses whatever does not read.
 pub(crate) fn parse(tokens: Vec<TokenWithSpan>) -> Result<Statement, QueryError> {
+    let end =
+        tokens.iter().rev().find(|token| !matches!(token.token, Token::Whitespace(_))).map(|token| token.span.end);
     let parsed = DFParserBuilder::new(ParserInput::Tokens(tokens))
         .with_recursion_limit(RECURSION_MAX)
         .build()
         .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| QueryError::of(&error))?;
+        .map_err(|error| located(QueryError::of(&error), end))?;
     let mut statements = parsed.into_iter();
     let Some(statement) = statements.next() else {
         return Err(QueryError::user("there is no statement"));
@@ -29,6 +31,16 @@ pub(crate) fn parse(tokens: Vec<TokenWithSpan>) -> Result<Statement, QueryError>
     }
     check(&statement)?;
     described(statement)
+}
+
+/// Of a statement that ends too early the parser does not say where: at its end.
+fn located(error: QueryError, end: Option<Location>) -> QueryError {
+    match (error, end) {
+        (QueryError::User { message, position: None, hint }, Some(end)) => {
+            QueryError::User { message, position: Some(Position { line: end.line, column: end.column }), hint }
+        }
+        (error, _) => error,
+    }
 }
 
 fn check(statement: &Statement) -> Result<(), QueryError> {

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
+use crate::guard::{self, Stop};
 use crate::{Causal, Engine, Limit, Parameters, QueryError, Scope, causal, parameters, read_only, shape};
 
 /// Steps of a plan: each is cheap, but a plan is walked many times over.
@@ -34,12 +35,23 @@ pub(crate) struct Started {
     pub data_versions: BTreeMap<Table, i64>,
     pub batches: mpsc::Receiver<Sent>,
     pub task: JoinSet<()>,
+    pub ending: StopOnDrop,
     pub deadline: Instant,
     pub timeout: Duration,
 }
 
 /// Rows, or the end: a channel that closes without one belongs to a statement that broke off.
 pub(crate) type Sent = Result<Option<RecordBatch>, QueryError>;
+
+/// Tells the statement's steps to stop when nobody waits for its rows any more.
+#[derive(Debug)]
+pub(crate) struct StopOnDrop(Arc<Stop>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
 
 struct Head {
     schema: SchemaRef,
@@ -63,6 +75,8 @@ pub(crate) async fn start(engine: &Engine, statement: Statement, timeout: Durati
         }
     };
     let deadline = Instant::now() + timeout;
+    let stop = Stop::after(timeout);
+    let ending = StopOnDrop(stop.clone());
     let (head_out, head) = oneshot::channel();
     let (rows, batches) = mpsc::channel(2);
     let mut task = JoinSet::new();
@@ -75,7 +89,7 @@ pub(crate) async fn start(engine: &Engine, statement: Statement, timeout: Durati
             parameters::bind(&mut parsed, &statement.parameters)?;
             shape::expansion(&parsed, own.view_costs())?;
             let catalog = own.catalog(statement.scope.clone())?;
-            plan(&catalog, parsed, statement.causal).await
+            plan(&catalog, parsed, statement.causal, &stop).await
         };
         match planned.await {
             Err(error) => drop(head_out.send(Err(error))),
@@ -92,7 +106,7 @@ pub(crate) async fn start(engine: &Engine, statement: Statement, timeout: Durati
         Ok(Err(_)) => return Err(broke_off(&mut task).await),
         Err(_) => return Err(timed_out(timeout)),
     };
-    Ok(Started { schema: head.schema, data_versions: head.data_versions, batches, task, deadline, timeout })
+    Ok(Started { schema: head.schema, data_versions: head.data_versions, batches, task, ending, deadline, timeout })
 }
 
 pub(crate) fn timed_out(timeout: Duration) -> QueryError {
@@ -119,6 +133,7 @@ async fn plan(
     catalog: &Arc<Catalog>,
     statement: datafusion::sql::parser::Statement,
     causal: Causal,
+    stop: &Arc<Stop>,
 ) -> Result<Planned, QueryError> {
     let error = |error| QueryError::of(&error);
     let state = catalog.state().map_err(error)?;
@@ -128,7 +143,8 @@ async fn plan(
     if causal == Causal::Yes {
         causal::check(&logical)?;
     }
-    let physical = state.create_physical_plan(&logical).await.map_err(error)?;
+    let physical =
+        state.create_physical_plan(&logical).await.and_then(|plan| guard::apply(plan, stop)).map_err(error)?;
     let head = Head { schema: physical.schema(), data_versions: catalog.versions().await };
     Ok((physical, head, state.task_ctx()))
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::describe::{ColumnInfo, RelationInfo};
 use crate::parameters::Parameters;
-use crate::run::{Sent, Started, Statement};
+use crate::run::{Sent, Started, Statement, StopOnDrop};
 use crate::{Engine, Limit, QueryError};
 
 /// Whose rows a session sees.
@@ -182,8 +182,10 @@ pub struct ResultStream {
     pub truncated: bool,
     rows_left: usize,
     batches: mpsc::Receiver<Sent>,
-    /// Aborts the statement when dropped.
+    /// Aborts the statement when dropped, at its next step.
     task: JoinSet<()>,
+    /// Makes it reach that step.
+    ending: Option<StopOnDrop>,
     deadline: Pin<Box<tokio::time::Sleep>>,
     timeout: Duration,
     ended: bool,
@@ -198,6 +200,7 @@ impl ResultStream {
             rows_left: rows_max,
             batches: started.batches,
             task: started.task,
+            ending: Some(started.ending),
             deadline: Box::pin(tokio::time::sleep_until(started.deadline)),
             timeout: started.timeout,
             ended: false,
@@ -264,6 +267,7 @@ impl ResultStream {
         self.ended = true;
         self.batches.close();
         self.task.abort_all();
+        self.ending = None;
     }
 }
 

@@ -18,7 +18,11 @@ pub struct Lake {
 
 impl Lake {
     pub fn new() -> Self {
-        let _ = tracing_subscriber::fmt().with_test_writer().try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_env_filter("kizashi_engine=error")
+            .with_test_writer()
+            .try_init();
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
