@@ -82,14 +82,15 @@ impl Lake {
                 status.commits += counts.commits;
                 status.files += counts.files;
             });
-            let whole = outcome?;
-            let committed = self.publish_progress(&tables);
-            if whole {
+            if matches!(outcome, Ok(true)) {
                 self.inner.status.send_modify(|status| {
                     status.records += records;
                     status.rejects += rejects;
                     status.repeats += repeats;
                 });
+            }
+            let committed = self.publish_progress(&tables);
+            if outcome? {
                 return Ok(committed);
             }
         }

@@ -194,7 +194,7 @@ impl Writer {
             match self.write() {
                 Ok(()) => break,
                 Err(error) if error.may_retry() && Instant::now() + backoff < until => {
-                    self.runtime.block_on(tokio::time::sleep(backoff));
+                    self.runtime.block_on(async { tokio::time::sleep(backoff).await });
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
                 Err(error) if error.may_retry() => {

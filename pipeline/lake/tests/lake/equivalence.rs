@@ -20,7 +20,14 @@ fn table(decoded: &mut kizashi_lake::Decoded, table: Table) -> Option<RecordBatc
 fn text(rows: &RecordBatch, column: &str, row: usize) -> String {
     let array = rows.column_by_name(column).unwrap();
     match array.as_dictionary_opt::<Int32Type>() {
-        Some(names) => names.downcast_dict::<arrow::array::StringArray>().unwrap().into_iter().nth(row).unwrap().unwrap().to_owned(),
+        Some(names) => names
+            .downcast_dict::<arrow::array::StringArray>()
+            .unwrap()
+            .into_iter()
+            .nth(row)
+            .unwrap()
+            .unwrap()
+            .to_owned(),
         None => array.as_string::<i32>().value(row).to_owned(),
     }
 }
@@ -92,8 +99,31 @@ fn valid() -> String {
 
 /// Pieces that turn JSON into other JSON, or into none.
 const PIECES: &[&str] = &[
-    "null", "NaN", "Infinity", "-1", "1e999", "1e308", "0.1", "99999999999999999999", "\"", "{", "}", "[", "]", ",",
-    ":", "true", "\\u0000", "\\ud800", "\u{3042}", " ", "\"tenant\":\"acme\",", "\"more\":1,", "256", "4294967296", "OK",
+    "null",
+    "NaN",
+    "Infinity",
+    "-1",
+    "1e999",
+    "1e308",
+    "0.1",
+    "99999999999999999999",
+    "\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "true",
+    "\\u0000",
+    "\\ud800",
+    "\u{3042}",
+    " ",
+    "\"tenant\":\"acme\",",
+    "\"more\":1,",
+    "256",
+    "4294967296",
+    "OK",
 ];
 
 proptest! {
@@ -158,6 +188,8 @@ fn what_is_sound_is_taken_and_what_is_not_is_refused() {
     assert!(refused("acme", valid().replace("disk:/var", "a b")).contains("is not valid"));
     assert!(refused("acme", format!("{}x", valid())).contains("trailing characters"));
     let ahead = Timestamp(NOW.0 + 86_400_000);
-    assert!(refused("acme", valid().replace(&NOW.0.to_string(), &ahead.0.to_string())).contains("set the sender's clock"));
+    assert!(
+        refused("acme", valid().replace(&NOW.0.to_string(), &ahead.0.to_string())).contains("set the sender's clock")
+    );
     assert!(agree("acme", valid().replace("93.25", "1e308").as_bytes()).is_ok());
 }

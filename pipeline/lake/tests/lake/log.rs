@@ -103,12 +103,10 @@ impl Contents {
         let tenant = entry.header("ce_tenant");
         let reason = match envelope::declared_type(at.topic, entry.header("ce_type")) {
             Err(reason) => reason,
-            Ok(_) if at.topic == Topic::Problems => {
-                match envelope::decode::<ProblemEvent>(tenant, &entry.body, NOW) {
-                    Ok(of) => return self.problems.push(format!("{} {}", of.problem_id, of.phase.as_str())),
-                    Err(reason) => reason,
-                }
-            }
+            Ok(_) if at.topic == Topic::Problems => match envelope::decode::<ProblemEvent>(tenant, &entry.body, NOW) {
+                Ok(of) => return self.problems.push(format!("{} {}", of.problem_id, of.phase.as_str())),
+                Err(reason) => reason,
+            },
             Ok(_) => match envelope::decode::<CheckResult>(tenant, &entry.body, NOW) {
                 Ok(of) => {
                     let row = format!("{}/{} {} {} {}", of.tenant, of.check_id, of.slot_ms.0, of.state, of.output);
@@ -178,7 +176,8 @@ pub fn mixed() -> Log {
         let at = if n % 3 == 0 { RESULTS_1 } else { RESULTS_0 };
         let slot = Timestamp(NOW.0 - n * 7_200_000);
         sequence += 1;
-        let entry = event(&result(["disk:/", "disk:/var", "cpu"][n as usize % 3], slot, n as f64 * 4.0), Some(sequence));
+        let entry =
+            event(&result(["disk:/", "disk:/var", "cpu"][n as usize % 3], slot, n as f64 * 4.0), Some(sequence));
         log.push(at, entry.clone());
         sent.entry(at).or_default().push(entry);
         if n % 7 == 6 {

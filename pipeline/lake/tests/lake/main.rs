@@ -7,6 +7,7 @@ mod faulty;
 mod log;
 mod maintenance;
 mod readback;
+mod readers;
 mod rejects;
 mod running;
 mod schema;

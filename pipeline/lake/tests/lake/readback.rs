@@ -18,7 +18,7 @@ pub async fn delta(root: &Path, table: Table) -> DeltaTable {
 
 pub async fn query(root: &Path, sql: &str) -> Vec<RecordBatch> {
     let context = SessionContext::new();
-    for table in Table::ALL {
+    for table in Table::ALL.into_iter().filter(|table| sql.contains(table.name())) {
         let provider = delta(root, table).await.table_provider().await.unwrap();
         context.register_table(table.name(), provider).unwrap();
     }
@@ -30,8 +30,11 @@ pub async fn rows(root: &Path, sql: &str) -> Vec<String> {
     let mut rows = Vec::new();
     let options = FormatOptions::default().with_null("NULL");
     for batch in query(root, sql).await {
-        let columns: Vec<_> =
-            batch.columns().iter().map(|c: &std::sync::Arc<dyn Array>| ArrayFormatter::try_new(c, &options).unwrap()).collect();
+        let columns: Vec<_> = batch
+            .columns()
+            .iter()
+            .map(|c: &std::sync::Arc<dyn Array>| ArrayFormatter::try_new(c, &options).unwrap())
+            .collect();
         for row in 0..batch.num_rows() {
             rows.push(columns.iter().map(|c| c.value(row).to_string()).collect::<Vec<_>>().join(" "));
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use kizashi_lake::{Lake, LakeConfig, Unfenced};
 use kizashi_model::tables::Table;
@@ -25,7 +25,9 @@ fn with_header(name: &str, value: &[u8]) -> Entry {
 }
 
 fn body_with(from: &str, to: &str) -> Entry {
-    let sound = String::from_utf8(with_body("").body.is_empty().then(|| event(&result("disk:/", NOW, 1.0), None).body).unwrap());
+    let sound = String::from_utf8(
+        with_body("").body.is_empty().then(|| event(&result("disk:/", NOW, 1.0), None).body).unwrap(),
+    );
     with_body(sound.unwrap().replacen(from, to, 1))
 }
 
@@ -46,7 +48,7 @@ async fn each_kind_of_bad_input_becomes_one_reject_and_stops_nothing() {
         ("unknown field `more`", body_with("{", "{\"more\":1,")),
         ("missing field", with_body("{}")),
         ("EOF", with_body("")),
-        ("expected value", with_body("not json")),
+        ("expected ident", with_body("not json")),
         ("invalid unicode", with_body([b"{\"tenant\":\"".as_slice(), &[0xc3, 0x28], b"\"}"].concat())),
         ("set the sender's clock", body_with(&now, "4102444800000")),
         ("check the unit", body_with(&now, "1795370400")),
@@ -103,6 +105,8 @@ async fn topics_of_few_events_reject_as_well_and_keep_what_is_sound() {
     assert_eq!(count(dir.path(), Table::Problems).await, 1);
     let rejects = rows(dir.path(), "SELECT topic, partition, \"offset\", reason FROM rejects ORDER BY topic").await;
     assert_eq!(rejects.len(), 4, "{rejects:?}");
-    assert!(rejects.iter().any(|row| row.starts_with("problems 0 1 time") && row.contains("which is what the tables hold")));
+    assert!(
+        rejects.iter().any(|row| row.starts_with("problems 0 1 time") && row.contains("which is what the tables hold"))
+    );
     assert!(rejects.iter().any(|row| row.starts_with("findings 3 8 a kizashi.check_result.v1 does not belong")));
 }

@@ -95,7 +95,10 @@ async fn files_are_sorted_and_their_statistics_let_readers_skip_them() {
     for stats in &stats {
         let stats: serde_json::Value = serde_json::from_str(stats).unwrap();
         assert_eq!((&stats["minValues"]["tenant"], &stats["maxValues"]["tenant"]), (&"acme".into(), &"acme".into()));
-        assert_eq!((&stats["minValues"]["metric"], &stats["maxValues"]["metric"]), (&"free".into(), &"used_percent".into()));
+        assert_eq!(
+            (&stats["minValues"]["metric"], &stats["maxValues"]["metric"]),
+            (&"free".into(), &"used_percent".into())
+        );
         assert!(stats["minValues"]["slot"].as_str() <= stats["maxValues"]["slot"].as_str());
         assert!(stats["nullCount"]["limit_value"].as_u64() > Some(0));
     }

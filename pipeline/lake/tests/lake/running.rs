@@ -1,0 +1,164 @@
+//! The consumer on the embedded relay: rows appear soon, a full disk only delays them, a stop commits what was read.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kizashi_lake::{Lake, LakeConfig, LakeError, run};
+use kizashi_model::envelope::Event;
+use kizashi_model::tables::Table;
+use kizashi_model::{Clock, Span, Timestamp, Topic};
+use kizashi_relay::embedded::EmbeddedRelay;
+use kizashi_relay::{EmbeddedConfig, Relay};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::faulty::{Fault, Faulty};
+use crate::log::{NOW, result};
+use crate::readback::{count, rows};
+
+const SOON: Duration = Duration::from_secs(20);
+
+struct Running {
+    lake: Lake,
+    relay: Arc<dyn Relay>,
+    stop: CancellationToken,
+    task: JoinSet<Result<(), LakeError>>,
+    sent: u64,
+}
+
+impl Running {
+    async fn start(dir: &Path, store: Arc<Faulty>, config: LakeConfig) -> Self {
+        let (clock, _) = Clock::manual(NOW);
+        let relay = EmbeddedRelay::open(&EmbeddedConfig::default(), &dir.join("relay"), clock.clone()).unwrap();
+        let relay: Arc<dyn Relay> = Arc::new(relay);
+        let lake = Lake::open_on(store, &dir.join("lake"), config).await.unwrap();
+        let stop = CancellationToken::new();
+        let mut task = JoinSet::new();
+        task.spawn(run(lake.clone(), relay.clone(), clock, stop.clone()));
+        Self { lake, relay, stop, task, sent: 0 }
+    }
+
+    async fn publish(&mut self, count: u64) {
+        let events = (0..count).map(|_| {
+            self.sent += 1;
+            let slot = Timestamp(NOW.0 - self.sent as i64 * 1_000);
+            let of = result(&format!("check-{}", self.sent % 7), slot, self.sent as f64);
+            Event::of(&of, "kizashi/checks").unwrap().with_sequence(self.sent)
+        });
+        self.relay.publish(events.collect()).await.unwrap();
+    }
+
+    /// Waits until everything that was published is committed.
+    async fn caught_up(&self) {
+        let end = self.relay.end_offsets(&Topic::ALL).await.unwrap();
+        let mut progress = self.lake.progress();
+        let reached = progress.wait_for(|offsets| offsets.reached(&end));
+        tokio::time::timeout(SOON, reached).await.expect("the lake catches up").unwrap();
+    }
+
+    async fn stop(mut self) {
+        self.stop.cancel();
+        let finished = tokio::time::timeout(SOON, self.task.join_next()).await.expect("a stop is bounded");
+        finished.unwrap().unwrap().unwrap();
+    }
+}
+
+fn config() -> LakeConfig {
+    LakeConfig { linger: Span::from_ms(50), ..LakeConfig::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_can_be_queried_within_seconds_and_a_restart_goes_on_where_it_stood() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = || Arc::new(Faulty::new(Fault::None));
+    let mut first = Running::start(dir.path(), store(), LakeConfig::default()).await;
+    let published = Instant::now();
+    first.publish(100).await;
+    first.caught_up().await;
+    assert!(published.elapsed() < Duration::from_secs(5), "{:?}", published.elapsed());
+    assert_eq!(count(&dir.path().join("lake"), Table::CheckResults).await, 100);
+    let sent = first.sent;
+    first.stop().await;
+
+    let mut second = Running::start(dir.path(), store(), config()).await;
+    second.sent = sent;
+    second.publish(50).await;
+    second.caught_up().await;
+    assert_eq!(second.lake.status().borrow().records, 50, "nothing was read again");
+    let sums =
+        rows(&dir.path().join("lake"), "SELECT count(*), sum(value) FROM samples WHERE metric = 'used_percent'").await;
+    assert_eq!(sums, [format!("150 {:?}", (1..=150).sum::<i64>() as f64)]);
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_delays_the_rows_is_seen_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(Faulty::new(Fault::None));
+    let mut running = Running::start(dir.path(), store.clone(), config()).await;
+    running.publish(10).await;
+    running.caught_up().await;
+
+    store.set(Fault::NoSpace);
+    running.publish(10).await;
+    let mut status = running.lake.status();
+    let stalled = status.wait_for(|status| status.stalled.is_some());
+    let why = tokio::time::timeout(SOON, stalled).await.unwrap().unwrap().stalled.clone().unwrap();
+    assert!(why.contains("No space left on device") && why.contains("the rows wait in the relay"), "{why}");
+
+    store.set(Fault::None);
+    running.caught_up().await;
+    assert_eq!(count(&dir.path().join("lake"), Table::CheckResults).await, 20);
+    let gone = status.wait_for(|status| status.stalled.is_none());
+    tokio::time::timeout(SOON, gone).await.expect("the stall is over").unwrap();
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_commits_what_was_read_without_waiting_for_company() {
+    let dir = tempfile::tempdir().unwrap();
+    let patient = LakeConfig { linger: Span::from_secs(60), ..LakeConfig::default() };
+    let mut running = Running::start(dir.path(), Arc::new(Faulty::new(Fault::None)), patient).await;
+    running.publish(10).await;
+    let (lake, relay) = (running.lake.clone(), running.relay.clone());
+    let end = relay.end_offsets(&Topic::ALL).await.unwrap();
+    running.stop().await;
+    // Whether the consumer had read them by then is its own affair; what it had read is committed whole.
+    let stood = lake.offsets();
+    let taken = count(&dir.path().join("lake"), Table::CheckResults).await;
+    assert_eq!(taken as i64, stood.iter().map(|(_, next)| next).sum::<i64>());
+    assert!(end.reached(&stood));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_while_the_disk_is_full_is_bounded_and_the_rows_come_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(Faulty::new(Fault::None));
+    let short = LakeConfig { drain: Span::from_ms(300), ..config() };
+    let mut running = Running::start(dir.path(), store.clone(), short).await;
+    store.set(Fault::NoSpace);
+    running.publish(10).await;
+    let mut status = running.lake.status();
+    let stalled = status.wait_for(|status| status.stalled.is_some());
+    tokio::time::timeout(SOON, stalled).await.unwrap().unwrap();
+    running.stop().await;
+    let again = Running::start(dir.path(), Arc::new(Faulty::new(Fault::None)), config()).await;
+    again.caught_up().await;
+    assert_eq!(count(&dir.path().join("lake"), Table::CheckResults).await, 10);
+    again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_bounded_by_its_rows_and_a_slow_store_only_makes_it_slower() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = LakeConfig { rows_max: 10, ..config() };
+    let slow = Arc::new(Faulty::new(Fault::Slow(Duration::from_millis(5))));
+    let mut running = Running::start(dir.path(), slow, small).await;
+    running.publish(95).await;
+    running.caught_up().await;
+    assert_eq!(count(&dir.path().join("lake"), Table::CheckResults).await, 95);
+    let commits = running.lake.status().borrow().commits;
+    assert!(commits >= 20, "ten batches of two tables each, not {commits} commits");
+    running.stop().await;
+}
