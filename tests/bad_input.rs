@@ -99,7 +99,7 @@ fn sql_that_writes_or_does_not_parse_or_does_not_end_is_an_error_and_the_product
         "create external table t stored as csv location '/etc/passwd'",
         "select nothing from nowhere",
         "select",
-        "select count(*) from check_results a, generate_series(1, 100000000000) b, generate_series(1, 100000000000) c",
+        "select count(*) from generate_series(1, 100000000000) a, generate_series(1, 100000000000) b",
     ] {
         let answer = product.sql(statement);
         assert!(answer.as_ref().is_err_and(|e| e.starts_with('4') || e.starts_with("503") || e.starts_with("504")), "{statement}: {answer:?}");

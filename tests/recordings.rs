@@ -80,9 +80,9 @@ fn a_level_series_stays_silent() {
     let product = Product::start(folder.path(), &Settings::quiet("[lake]\nlinger = \"100ms\"\n[foresight]\ntick = \"200ms\"\n"));
     std::fs::write(folder.path().join("level.csv"), filling(360)).unwrap();
     import(&product, "level.csv", "disk:/level");
-    until("foresight has judged it", SOON, || {
-        let state = product.get("/api/v1/checks?tenant=default&check_id=disk:/level")?;
-        if state["items"][0]["current"]["last_slot"].is_string() { Ok(()) } else { Err(state.to_string()) }
+    until("it is in the lake", SOON, || {
+        let rows = product.sql("select count(*) as n from samples where check_id = 'disk:/level'")?;
+        if rows[0]["n"] == 360 { Ok(()) } else { Err(format!("{rows:?}")) }
     });
     let out = run(&product.home, &["backtest", "resource_exhaustion", "--json", "--all"]);
     let text = String::from_utf8(out.stdout).unwrap();

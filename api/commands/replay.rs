@@ -15,8 +15,9 @@ use crate::recording;
 
 /// Points go out this often.
 const PIECE_EVERY: Duration = Duration::from_secs(1);
-/// After the last point: how long the product may take to judge it.
+/// After the last point: how long the product may take to take it in, and then to judge it.
 const JUDGED_WITHIN: Duration = Duration::from_secs(30);
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
 pub fn run(place: &Place, args: &ReplayArgs) -> Result<()> {
     if !(args.speed.is_finite() && args.speed > 0.0) {
@@ -73,10 +74,14 @@ pub fn paced(
     }
     let last = points[points.len() - 1].0;
     let end = Instant::now();
-    while end.elapsed() < JUDGED_WITHIN && !judged(client, args, last)? {
+    while end.elapsed() < JUDGED_WITHIN && !taken(client, args, last)? {
         std::thread::park_timeout(PIECE_EVERY);
     }
-    show_new()?;
+    let taken = Instant::now();
+    while taken.elapsed() < SETTLED_AFTER {
+        show_new()?;
+        std::thread::park_timeout(PIECE_EVERY);
+    }
     bar.finish_and_clear();
     Ok(totals)
 }
@@ -88,8 +93,8 @@ fn tickets(client: &Client, args: &SeriesArgs) -> Result<BTreeMap<i64, Value>> {
     Ok(items.iter().filter_map(|t| Some((t["number"].as_i64()?, t.clone()))).collect())
 }
 
-/// Whether foresight has judged the check up to `last`.
-fn judged(client: &Client, args: &SeriesArgs, last: Timestamp) -> Result<bool> {
+/// Whether the product has taken in the check's results up to `last`.
+fn taken(client: &Client, args: &SeriesArgs, last: Timestamp) -> Result<bool> {
     let ready = client.get(&format!("/api/v1/checks?tenant={}&check_id={}", args.tenant, args.check))?;
     Ok(ready["items"][0]["current"]["last_slot"].as_str().is_some_and(|at| recording::time(at).is_ok_and(|at| at >= last)))
 }

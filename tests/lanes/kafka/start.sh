@@ -95,6 +95,7 @@ run() {
     done
     echo "the broker did not start; its last words:" >&2
     tail -20 "$folder/broker.log" >&2
+    kill -9 "$(cat "$folder/pid")" 2>/dev/null || true
     exit 1
 }
 
