@@ -213,3 +213,93 @@ fn fit(points: &[(f64, f64)], count: usize) -> Option<Estimate> {
     })
     .filter(|estimate| estimate.left.is_finite())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STEP: i64 = 30_000;
+
+    fn times(count: usize) -> Vec<i64> {
+        (0..count as i64).map(|i| i * STEP).collect()
+    }
+
+    fn of(values: &[f64], limit: f64) -> Option<Estimate> {
+        estimate(&times(values.len()), values, limit)
+    }
+
+    #[test]
+    fn a_fill_after_a_quiet_week_is_seen_at_its_own_pace() {
+        let mut values = vec![30.0; 20_000];
+        values.extend((1..=8).map(|i| 30.0 + 7.0 * f64::from(i)));
+        let estimate = of(&values, 100.0).unwrap();
+        let truth = 2.0 * STEP as f64;
+        assert!((estimate.left - truth).abs() < 0.2 * truth, "{estimate:?}");
+        assert!(estimate.left_low <= estimate.left && estimate.left <= estimate.left_high.unwrap());
+    }
+
+    #[test]
+    fn what_has_stopped_rising_is_no_trend() {
+        let mut values: Vec<f64> = (0..60).map(f64::from).collect();
+        values.extend([60.0; 60]);
+        assert_eq!(of(&values, 100.0), None);
+    }
+
+    #[test]
+    fn the_teeth_of_a_sawtooth_are_counted_and_its_habit_is_respected_until_it_is_broken() {
+        let tooth = (0..50).map(|i| 40.0 + f64::from(i) * 0.8);
+        let mut values: Vec<f64> = std::iter::repeat_n(tooth, 4).flatten().collect();
+        values.extend((0..45).map(|i| 40.0 + f64::from(i) * 0.8));
+        assert_eq!(of(&values, 100.0), None, "within its habit");
+        values.extend((45..70).map(|i| 40.0 + f64::from(i) * 0.8));
+        let broken = of(&values, 100.0).unwrap();
+        assert_eq!(broken.teeth, 4);
+        assert!(broken.rise > broken.remaining, "{broken:?}");
+    }
+
+    #[test]
+    fn a_tooth_that_reached_the_limit_is_no_habit_to_rely_on() {
+        let mut values: Vec<f64> = (0..=50).map(|i| f64::from(i) * 2.0).collect();
+        values.extend((0..30).map(|i| f64::from(i) * 2.0));
+        let again = of(&values, 100.0).unwrap();
+        assert_eq!(again.teeth, 1);
+        assert!((again.left - 21.0 * STEP as f64).abs() < 2.0 * STEP as f64, "{again:?}");
+    }
+
+    #[test]
+    fn the_tops_of_a_growing_sawtooth_have_a_trend_of_their_own() {
+        let tooth = |top: f64| (0..20).map(move |i| top - 30.0 + 1.5 * f64::from(i));
+        let values: Vec<f64> = (0..12).flat_map(|i| tooth(50.0 + 2.0 * f64::from(i))).chain([42.0; 3]).collect();
+        let estimate = of(&values, 100.0).unwrap();
+        assert!(estimate.points >= 11 && estimate.left_high.is_some(), "{estimate:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn either_side_of_the_limit_is_judged_alike(
+            values in proptest::collection::vec(0.0..99.0f64, 6..60),
+        ) {
+            let mirrored: Vec<f64> = values.iter().map(|value| 100.0 - value).collect();
+            let (up, down) = (of(&values, 100.0), of(&mirrored, 0.0));
+            prop_assert_eq!(up.is_some(), down.is_some());
+            if let (Some(up), Some(down)) = (up, down) {
+                prop_assert!((up.left - down.left).abs() <= 1e-6 * up.left.abs().max(1.0));
+            }
+        }
+
+        #[test]
+        fn whatever_comes_the_answer_is_finite_and_in_order(
+            values in proptest::collection::vec(prop_oneof![any::<f64>(), -10.0..110.0f64], 1..200),
+            limit in any::<f64>(),
+        ) {
+            if let Some(estimate) = of(&values, limit) {
+                prop_assert!(estimate.left.is_finite() && estimate.left >= 0.0);
+                prop_assert!(estimate.left_low <= estimate.left);
+                prop_assert!(estimate.left_high.is_none_or(|high| high.is_finite() && high >= estimate.left));
+                prop_assert!(estimate.slope_per_hour > 0.0 && estimate.remaining >= 0.0);
+            }
+        }
+    }
+}

@@ -144,3 +144,67 @@ fn level(times: &[i64], values: &[f64], now: i64, persistence_ms: i64, newest: &
 fn spread_out(values: &[f64], most: usize) -> impl Iterator<Item = f64> {
     values.iter().step_by(values.len().div_ceil(most).max(1)).copied().filter_map(bounded)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const QUARTER: i64 = 15 * MINUTE_MS;
+    const HALF_HOUR: i64 = 30 * MINUTE_MS;
+
+    /// Ten days at a quarter of an hour: the hour of the day as value; then `last`.
+    fn ten_days(last: &[f64]) -> (Vec<i64>, Vec<f64>) {
+        let mut values: Vec<f64> = (0..960).map(|i| f64::from(i % 96) / 4.0).collect();
+        values.extend(last);
+        ((0..values.len() as i64).map(|i| i * QUARTER).collect(), values)
+    }
+
+    #[test]
+    fn the_expected_is_that_of_the_same_hour() {
+        let (times, values) = ten_days(&[9.0, 9.0, 9.0]);
+        let residual = residual(&times, &values, HALF_HOUR).unwrap();
+        assert_eq!((residual.basis, residual.seasons), (Basis::Day, 10));
+        assert!((residual.expected - 0.5).abs() < 0.5, "{residual:?}");
+        assert!(residual.deviation > 8.0);
+    }
+
+    #[test]
+    fn a_single_wild_value_is_no_persistent_deviation() {
+        let (times, values) = ten_days(&[0.0, 0.0, 900.0]);
+        assert_eq!(residual(&times, &values, HALF_HOUR).unwrap().deviation, 0.0);
+    }
+
+    #[test]
+    fn a_weekday_is_judged_by_itself_where_that_lies_closer() {
+        let level = |i: i64| if (i / 96) % 7 == 6 { 10.0 } else { 50.0 + (i % 3) as f64 };
+        let times: Vec<i64> = (0..96 * 21).map(|i| i * QUARTER).collect();
+        let values: Vec<f64> = (0..96 * 21).map(level).collect();
+        let sunday = 96 * 20 + 48;
+        let residual = residual(&times[..sunday], &values[..sunday], HALF_HOUR).unwrap();
+        assert_eq!((residual.basis, residual.deviation), (Basis::Week, 0.0));
+    }
+
+    #[test]
+    fn before_a_week_the_last_day_speaks_and_before_half_a_day_nothing() {
+        let (times, values) = ten_days(&[]);
+        assert_eq!(residual(&times[..40], &values[..40], HALF_HOUR), None);
+        assert_eq!(residual(&times[..200], &values[..200], HALF_HOUR).unwrap().basis, Basis::Level);
+        assert_eq!(residual(&times[..1], &values[..1], HALF_HOUR), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_the_answer_is_finite(
+            steps in proptest::collection::vec((0i64..200, prop_oneof![any::<f64>(), Just(1e308), -5.0..5.0f64]), 1..400),
+        ) {
+            let mut time = 0;
+            let times: Vec<i64> = steps.iter().map(|(minutes, _)| { time += minutes * MINUTE_MS; time }).collect();
+            let values: Vec<f64> = steps.iter().map(|(_, value)| *value).collect();
+            if let Some(residual) = residual(&times, &values, HALF_HOUR) {
+                prop_assert!(residual.expected.is_finite() && residual.sigma.is_finite() && residual.deviation.is_finite());
+            }
+        }
+    }
+}

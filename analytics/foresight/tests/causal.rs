@@ -50,7 +50,7 @@ async fn in_pieces(foresight: &Foresight, query: &Query, cuts: &[Timestamp]) -> 
 fn row_by_row_is_as_at_once_and_later_values_change_nothing() {
     let registry = Registry::load(None).unwrap();
     let cases = (series(), 0.2..0.9f64);
-    TestRunner::new(Config { cases: 10, failure_persistence: None, ..Config::default() })
+    TestRunner::new(Config { cases: 4, failure_persistence: None, ..Config::default() })
         .run(&cases, |(points, share)| {
             runtime().block_on(async {
                 let whole = over(&points);
