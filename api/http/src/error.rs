@@ -188,7 +188,7 @@ impl IntoResponse for Error {
 
 /// The refusals that every route under `/api/v1/` may answer with.
 #[derive(IntoResponses)]
-#[allow(dead_code)] // Exists only for the OpenAPI document: the derive reads the variants, nothing makes one.
+#[allow(dead_code, reason = "for the OpenAPI document: the derive reads the variants, nothing makes one")]
 pub enum Refusals {
     /// A parameter, the body or the statement is not valid.
     #[response(status = 400, content_type = "application/problem+json")]
@@ -204,9 +204,24 @@ pub enum Refusals {
     Unavailable(Problem),
 }
 
+/// The refusals of routes that need no token.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "as above")]
+pub enum OpenRefusals {
+    /// A parameter is not valid.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(Problem),
+    /// A fault of the server; `instance` names it in the log.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(Problem),
+    /// Too much is in work: try again after `Retry-After` seconds.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
 /// The refusals of routes that take a body, beside [`Refusals`].
 #[derive(IntoResponses)]
-#[allow(dead_code)] // As above.
+#[allow(dead_code, reason = "as above")]
 pub enum BodyRefusals {
     /// The body did not arrive in time.
     #[response(status = 408, content_type = "application/problem+json")]

@@ -17,6 +17,7 @@ mod openapi;
 mod page;
 mod resources;
 mod serve;
+mod stalled;
 mod state;
 mod time;
 

@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident of $model:ident { $($variant:ident = $text:literal),* })*) => {$(
-        $(#[$doc])*
+    ($($(#[$attribute:meta])* $name:ident of $model:ident { $($variant:ident),* })*) => {$(
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        $(#[$attribute])*
         pub enum $name {
-            $(#[serde(rename = $text)] $variant),*
+            $($variant),*
         }
 
         impl $name {
             pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),* }
+                model::$model::from(self).as_str()
             }
         }
 
@@ -33,25 +33,28 @@ macro_rules! names {
 }
 names! {
     /// The state of a check, in the order of Nagios plugin exit codes.
-    State of State { Ok = "OK", Warning = "WARNING", Critical = "CRITICAL", Unknown = "UNKNOWN" }
+    #[serde(rename_all = "UPPERCASE")]
+    State of State { Ok, Warning, Critical, Unknown }
 
     /// The phase of a problem: opened and changed while it lasts, recovered or retired when it has ended.
-    ProblemPhase of ProblemPhase {
-        Opened = "opened", Changed = "changed", Recovered = "recovered", Retired = "retired"
-    }
+    #[serde(rename_all = "snake_case")]
+    ProblemPhase of ProblemPhase { Opened, Changed, Recovered, Retired }
 
     /// What a ticket is about: something is broken, something will be, something is unusual.
-    TicketKind of TicketKind { Incident = "incident", Prediction = "prediction", Finding = "finding" }
+    #[serde(rename_all = "snake_case")]
+    TicketKind of TicketKind { Incident, Prediction, Finding }
 
     /// Open; resolved when the cause is gone; closed by a person.
-    TicketStatus of TicketStatus { Open = "open", Resolved = "resolved", Closed = "closed" }
+    #[serde(rename_all = "snake_case")]
+    TicketStatus of TicketStatus { Open, Resolved, Closed }
 
     /// What happened to a ticket.
+    #[serde(rename_all = "snake_case")]
     TicketAction of TicketAction {
-        Opened = "opened", Updated = "updated", Commented = "commented", Assigned = "assigned",
-        Prioritised = "prioritised", Resolved = "resolved", Reopened = "reopened", Closed = "closed"
+        Opened, Updated, Commented, Assigned, Prioritised, Resolved, Reopened, Closed
     }
 
     /// What became of a prediction: it happened, it did not, work prevented it, or nobody was looking.
-    Outcome of Outcome { Hit = "hit", Miss = "miss", Prevented = "prevented", Void = "void" }
+    #[serde(rename_all = "snake_case")]
+    Outcome of Outcome { Hit, Miss, Prevented, Void }
 }

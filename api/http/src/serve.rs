@@ -1,5 +1,5 @@
-//! Takes connections and serves the router on them, with bounds that axum's own server has not: on the time a request's
-//! head may take, on the number of connections, and on the time that stopping may take.
+//! Takes connections and serves the router on them, with bounds that axum's own server has not: on the time that a
+//! request's head, a write or stopping may take, and on the number of connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::stalled::WriteBound;
+
 /// The bounds of the server.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// How long the head of a request may take, also on an idle connection that is kept.
     pub head_wait: Duration,
+    /// How long a write may find no room because the client does not read.
+    pub write_wait: Duration,
     /// Connections at once; further ones wait in the kernel's queue.
     pub connections_max: usize,
     /// How long requests in work may go on after the stop.
@@ -26,7 +30,12 @@ pub struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { head_wait: Duration::from_secs(15), connections_max: 1_024, drain: Duration::from_secs(10) }
+        Self {
+            head_wait: Duration::from_secs(15),
+            write_wait: Duration::from_secs(30),
+            connections_max: 1_024,
+            drain: Duration::from_secs(10),
+        }
     }
 }
 
@@ -67,9 +76,11 @@ impl Server {
     ) -> impl Future<Output = ()> + Send + 'static {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.head_wait).max_buf_size(64 * 1024);
+        let write_wait = self.write_wait;
         async move {
             let _slot = slot;
             let service = TowerToHyperService::new(router);
+            let stream = WriteBound::new(stream, write_wait);
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);
             let ended = tokio::select! {

@@ -4,6 +4,7 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// The process is alive.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Alive {
     /// Always `alive`.

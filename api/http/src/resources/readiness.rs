@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::time::Time;
 use crate::{AppState, Component, auth};
 
+/// Whether the product is ready, and how its components are.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
     /// Whether every component serves.
@@ -17,6 +18,7 @@ pub struct Readiness {
     pub components: Vec<ComponentReport>,
 }
 
+/// How a component is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ComponentReport {
     #[schema(example = "relay")]

@@ -226,6 +226,7 @@ macro_rules! commands {
         $handler:ident at $path:literal takes $body:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* }
             as |$taken:ident| $command:expr;
     )*) => {$(
+        $(#[$doc])*
         #[derive(Debug, Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $body {

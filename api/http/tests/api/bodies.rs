@@ -7,8 +7,10 @@ use ureq::http::Method;
 use crate::fixture::{NOW, Server, Setup, check, tenant};
 
 fn import(points: Value) -> Value {
-    json!({ "tenant": "recordings", "check_id": "bearing-3", "metric": "temperature", "unit": "Cel", "limit": 90.0,
-            "points": points })
+    let mut body = json!({ "tenant": "recordings", "check_id": "bearing-3", "metric": "temperature", "unit": "Cel" });
+    body["limit"] = json!(90.0);
+    body["points"] = points;
+    body
 }
 
 #[test]

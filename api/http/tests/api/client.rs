@@ -93,9 +93,10 @@ impl Client {
 
     #[track_caller]
     pub fn send(&self, method: Method, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Answer {
-        let mut request = Request::builder().method(method.clone()).uri(format!("{}{path}", self.base));
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
+        let name = method.to_string();
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        for (header, value) in &self.headers {
+            request = request.header(header, value);
         }
         if let Some(of) = content_type {
             request = request.header("content-type", of);
@@ -110,7 +111,7 @@ impl Client {
             headers: response.headers().clone(),
             body: response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_vec().unwrap(),
         };
-        CONTRACT.hold(&method, path.split('?').next().unwrap(), &answer);
+        CONTRACT.hold(&name, path.split('?').next().unwrap(), &answer);
         answer
     }
 }

@@ -36,7 +36,11 @@ fn every_operation_is_described_and_every_parameter_and_field_too() {
 fn every_route_of_the_router_is_in_the_document_and_the_other_way_round() {
     let server = Server::start();
     let debug = format!("{:?}", server.router());
-    let routed: BTreeSet<String> = debug.split('"').filter(|text| text.starts_with('/')).map(str::to_owned).collect();
+    let routed: BTreeSet<String> = debug
+        .split('"')
+        .filter(|text| text.starts_with('/') && !text.contains("__private__axum_fallback"))
+        .map(str::to_owned)
+        .collect();
     let documented: BTreeSet<String> = CONTRACT.operations().into_iter().map(|(path, _)| path).collect();
     assert_eq!(routed, documented);
 

@@ -14,7 +14,7 @@ use kizashi_model::TenantId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::error::Error;
+use crate::error::{Error, OpenRefusals, Problem};
 use crate::extract::{Query, read_body};
 use crate::{AppState, auth};
 use words::Lang;
@@ -37,7 +37,10 @@ pub struct Choice {
 /// The status page; without the token, a form that takes it.
 #[utoipa::path(
     get, path = "/", tag = "status page", params(Choice), security((), ("token" = []), ("page" = [])),
-    responses((status = 200, description = "The page", body = String, content_type = "text/html; charset=utf-8"))
+    responses(
+        (status = 200, description = "The page", body = String, content_type = "text/html; charset=utf-8"),
+        OpenRefusals
+    )
 )]
 pub async fn show(
     State(state): State<AppState>,
@@ -62,8 +65,11 @@ pub async fn show(
         (status = 303, description = "The token is right: the cookie is set; go on to the page"),
         (status = 401, description = "The token is wrong: the form again", body = String,
          content_type = "text/html; charset=utf-8"),
-        (status = 413, description = "The form is larger than 4 KiB", body = crate::error::Problem,
+        (status = 408, description = "The form did not arrive in time", body = Problem,
          content_type = "application/problem+json"),
+        (status = 413, description = "The form is larger than 4 KiB", body = Problem,
+         content_type = "application/problem+json"),
+        OpenRefusals
     )
 )]
 pub async fn enter(
@@ -83,7 +89,7 @@ pub async fn enter(
 /// Closes the page in this browser.
 #[utoipa::path(
     post, path = "/leave", tag = "status page", params(Choice), security(()),
-    responses((status = 303, description = "The cookie is gone; back to the form"))
+    responses((status = 303, description = "The cookie is gone; back to the form"), OpenRefusals)
 )]
 pub async fn leave(Query(choice): Query<Choice>, headers: HeaderMap) -> Result<Response, Error> {
     back(choice.lang.unwrap_or_else(|| Lang::accepted(&headers)), &auth::ended_cookie())
@@ -92,7 +98,10 @@ pub async fn leave(Query(choice): Query<Choice>, headers: HeaderMap) -> Result<R
 /// The page's style sheet.
 #[utoipa::path(
     get, path = "/style.css", tag = "status page", security(()),
-    responses((status = 200, description = "The style sheet", body = String, content_type = "text/css; charset=utf-8"))
+    responses(
+        (status = 200, description = "The style sheet", body = String, content_type = "text/css; charset=utf-8"),
+        OpenRefusals
+    )
 )]
 pub async fn style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("style.css")).into_response()
