@@ -44,12 +44,15 @@ impl Disk {
         Ok(Self { db, meta, path: path.to_owned() })
     }
 
-
     pub fn has(&self, name: &str) -> bool {
         self.db.keyspace_exists(name)
     }
 
-    pub fn keyspace(&self, name: &str, options: impl FnOnce() -> KeyspaceCreateOptions) -> Result<Keyspace, RelayError> {
+    pub fn keyspace(
+        &self,
+        name: &str,
+        options: impl FnOnce() -> KeyspaceCreateOptions,
+    ) -> Result<Keyspace, RelayError> {
         self.db.keyspace(name, || options().max_memtable_size(MEMTABLE_BYTES)).map_err(|e| self.failed(&e))
     }
 
@@ -96,10 +99,12 @@ fn failed(path: &Path, error: &fjall::Error) -> RelayError {
     let shown = path.display();
     match error {
         fjall::Error::Io(e) | fjall::Error::Storage(LsmError::Io(e)) => io_failed(path, e),
-        fjall::Error::Poisoned => RelayError::Unavailable(format!("an earlier write to {shown} failed; it is being reopened")),
-        fjall::Error::Locked => {
-            RelayError::Refused(format!("{shown} is in use by another process: stop that one, or choose another folder"))
+        fjall::Error::Poisoned => {
+            RelayError::Unavailable(format!("an earlier write to {shown} failed; it is being reopened"))
         }
+        fjall::Error::Locked => RelayError::Refused(format!(
+            "{shown} is in use by another process: stop that one, or choose another folder"
+        )),
         fjall::Error::InvalidVersion(_) => RelayError::Refused(format!(
             "{shown} was written in a storage format that this version cannot read: use the version that wrote it"
         )),

@@ -19,6 +19,7 @@ mod group;
 mod producer;
 mod topics;
 
+use client::Health;
 use consumer::KafkaConsumer;
 use producer::Producer;
 use topics::Topics;
@@ -26,6 +27,7 @@ use topics::Topics;
 pub struct KafkaRelay {
     config: Arc<KafkaConfig>,
     clock: Clock,
+    health: Health,
     producer: Arc<Producer>,
     topics: Topics,
 }
@@ -45,9 +47,10 @@ impl KafkaRelay {
     pub fn open(config: &KafkaConfig, clock: Clock) -> Result<Self, RelayError> {
         config.validate().map_err(RelayError::Refused)?;
         let config = Arc::new(config.clone());
-        let producer = Arc::new(Producer::new(Arc::clone(&config))?);
-        let topics = Topics::start(Arc::clone(&config))?;
-        Ok(Self { config, clock, producer, topics })
+        let health = Health::new(&config);
+        let producer = Arc::new(Producer::new(Arc::clone(&config), health.clone())?);
+        let topics = Topics::start(Arc::clone(&config), health.clone())?;
+        Ok(Self { config, clock, health, producer, topics })
     }
 }
 
@@ -64,7 +67,7 @@ impl Relay for KafkaRelay {
     }
 
     fn consumer(&self, group: &str, topics: &[Topic], start: StartAt) -> Result<Box<dyn Consumer>, RelayError> {
-        Ok(Box::new(KafkaConsumer::join(&self.config, &self.clock, group, topics, start)?))
+        Ok(Box::new(KafkaConsumer::join(&self.config, &self.clock, &self.health, group, topics, start)?))
     }
 
     fn end_offsets<'a>(&'a self, topics: &'a [Topic]) -> BoxFuture<'a, Result<Offsets, RelayError>> {

@@ -25,7 +25,7 @@ mod record;
 
 use files::Files;
 
-/// Below this the disk is left to others; nothing is written until there is more.
+/// With less than this free nothing is added: what was added can still be sent and deleted.
 const DISK_FREE_MIN: u64 = 64 * 1024 * 1024;
 
 /// See the module. Shared between the producer and the task that forwards; cheap to clone.
@@ -150,6 +150,12 @@ impl Inner {
                 state.extent.len()
             )));
         }
+        if free_bytes(&self.dir)? < DISK_FREE_MIN {
+            return Err(RelayError::Unavailable(format!(
+                "the disk that holds {} has less than {DISK_FREE_MIN} bytes free: free some space",
+                self.dir.display()
+            )));
+        }
         let mut extent = state.extent;
         let (written, open) = self.write(|files| files.write(&mut extent, values, marks));
         if !open {
@@ -173,7 +179,10 @@ impl Inner {
         };
         let (done, open) = self.write(Files::sync);
         if !open {
-            return Err(RelayError::Unavailable(format!("a write to {} failed; it is being reopened", self.dir.display())));
+            return Err(RelayError::Unavailable(format!(
+                "a write to {} failed; it is being reopened",
+                self.dir.display()
+            )));
         }
         done?;
         *synced = target;
@@ -186,13 +195,6 @@ impl Inner {
     fn write(&self, write: impl FnOnce(&Files) -> Result<(), RelayError>) -> (Result<(), RelayError>, bool) {
         let guard = self.files();
         let Some(files) = guard.as_ref() else { return (Ok(()), false) };
-        let enough = free_bytes(&self.dir).and_then(|free| {
-            let full = || RelayError::Unavailable(format!("the disk that holds {} is full: free some space", self.dir.display()));
-            if free < DISK_FREE_MIN { Err(full()) } else { Ok(()) }
-        });
-        if enough.is_err() {
-            return (enough, true);
-        }
         let done = write(files);
         drop(guard);
         if let Err(error) = &done {

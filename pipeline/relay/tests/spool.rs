@@ -174,7 +174,8 @@ async fn a_full_spool_says_so_and_takes_more_once_it_was_emptied() {
     let dir = tempfile::tempdir().unwrap();
     let spool = Spool::open(dir.path(), "kizashi/checks", 64 * 1024).unwrap();
     let big = |n| Event { body: vec![7; 4_000], ..event(n) };
-    let full = (0..).find_map(|n| spool.append(vec![big(n)], vec![("last".to_owned(), vec![n as u8 + 1])]).err()).unwrap();
+    let full =
+        (0..).find_map(|n| spool.append(vec![big(n)], vec![("last".to_owned(), vec![n as u8 + 1])]).err()).unwrap();
     assert!(matches!(&full, RelayError::Unavailable(why) if why.contains("is full")), "{full}");
     let kept = spool.depth();
     assert_eq!(spool.mark("last").unwrap(), Some(vec![kept as u8]), "the mark of the refused event was not kept");

@@ -234,7 +234,9 @@ impl KafkaConfig {
         let password = self.sasl_password.is_some() || self.sasl_password_env.is_some();
         if self.security_protocol.sasl() {
             if self.sasl_username.is_none() || !password {
-                return Err("relay.kafka uses SASL: set sasl_username, and sasl_password_env or sasl_password".to_owned());
+                return Err(
+                    "relay.kafka uses SASL: set sasl_username, and sasl_password_env or sasl_password".to_owned()
+                );
             }
             self.password().map(|_| ())?;
         } else if self.sasl_username.is_some() || password || self.sasl_mechanism.is_some() {

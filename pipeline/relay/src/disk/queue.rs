@@ -105,7 +105,13 @@ impl Queue {
 
     /// Adds to `batch` that everything before `to` is gone, and moves `extent`. Commit the batch durably, so that numbers are
     /// never used twice, and only then call [`Self::drop_before`].
-    pub fn trim(&self, disk: &Disk, batch: &mut OwnedWriteBatch, extent: &mut Extent, to: u64) -> Result<(), RelayError> {
+    pub fn trim(
+        &self,
+        disk: &Disk,
+        batch: &mut OwnedWriteBatch,
+        extent: &mut Extent,
+        to: u64,
+    ) -> Result<(), RelayError> {
         let start_position = if to == extent.end { extent.end_position } else { self.position_of(disk, to)? };
         let mut bytes = to.to_le_bytes().to_vec();
         bytes.extend_from_slice(&start_position.to_le_bytes());

@@ -124,7 +124,13 @@ impl EmbeddedConsumer {
         Ok(())
     }
 
-    fn read(&mut self, extents: &Extents, batch: &mut Batch, records_max: usize, bytes_max: usize) -> Result<(), RelayError> {
+    fn read(
+        &mut self,
+        extents: &Extents,
+        batch: &mut Batch,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<(), RelayError> {
         let guard = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
         let Some(store) = guard.as_ref() else { return Ok(()) };
         let after = |at: &TopicPartition| self.last.is_some_and(|last| *at > last);
@@ -162,8 +168,7 @@ fn read_partition(
     let Some(queue) = store.queue(at) else { return Ok(()) };
     for stored in queue.read(&store.disk, *position, to) {
         let stored = stored?;
-        let record =
-            Record::decode(stored.value()).ok_or_else(|| queue.unreadable(&store.disk, stored.number))?;
+        let record = Record::decode(stored.value()).ok_or_else(|| queue.unreadable(&store.disk, stored.number))?;
         batch.push(at, offset(stored.number), record.received, record.key, record.headers(), record.payload);
         *position = stored.number + 1;
         if batch.bytes() >= bytes_max {

@@ -49,7 +49,8 @@ impl Group {
 
     /// Whether the group has or had to do with the topic, so that its records wait for it.
     fn reads(&self, topic: Topic) -> bool {
-        self.members.values().any(|topics| topics.contains(&topic)) || self.committed.iter().any(|(at, _)| at.topic == topic)
+        self.members.values().any(|topics| topics.contains(&topic))
+            || self.committed.iter().any(|(at, _)| at.topic == topic)
     }
 }
 
@@ -59,7 +60,14 @@ impl Groups {
         Self { groups: committed.into_iter().map(group).collect(), last_member: 0 }
     }
 
-    pub fn join(&mut self, name: &str, topics: &[Topic], all: &[TopicPartition], now: Instant, at: Timestamp) -> MemberId {
+    pub fn join(
+        &mut self,
+        name: &str,
+        topics: &[Topic],
+        all: &[TopicPartition],
+        now: Instant,
+        at: Timestamp,
+    ) -> MemberId {
         self.last_member += 1;
         let group = self.groups.entry(name.to_owned()).or_default();
         group.members.insert(self.last_member, topics.to_vec());

@@ -75,7 +75,10 @@ mod tests {
         let mut value = Vec::new();
         encode(&mut value, Timestamp(-5), &event);
         let record = Record::decode(&value).unwrap();
-        assert_eq!((record.received, record.key, record.payload), (Timestamp(-5), b"t/c".as_slice(), [7; 300].as_slice()));
+        assert_eq!(
+            (record.received, record.key, record.payload),
+            (Timestamp(-5), b"t/c".as_slice(), [7; 300].as_slice())
+        );
         let headers: Vec<_> = record.headers().collect();
         assert_eq!(headers, [("ce_id", b"1".as_slice()), ("ce_subject", b"".as_slice())]);
         assert_eq!(received(&value), Some(Timestamp(-5)));

@@ -42,19 +42,14 @@ pub(super) fn trim(shared: &Shared, store: &Store, all: bool) -> Result<(), Rela
 /// Per partition that holds something removable: what it holds, and the first record that a group still needs.
 fn removable(shared: &Shared) -> BTreeMap<TopicPartition, (Extent, u64)> {
     let state = lock(&shared.state);
-    let limit = |at: TopicPartition, extent: &Extent| state.groups.low_water(at).map_or(extent.end, number).min(extent.end);
+    let limit =
+        |at: TopicPartition, extent: &Extent| state.groups.low_water(at).map_or(extent.end, number).min(extent.end);
     let all = state.extents.iter().map(|(at, extent)| (*at, (*extent, limit(*at, extent))));
     all.filter(|(_, (extent, limit))| *limit > extent.start).collect()
 }
 
 /// The first record that is both young enough and within the partition's share of the bytes to keep.
-fn over_limits(
-    shared: &Shared,
-    store: &Store,
-    queue: &Queue,
-    extent: &Extent,
-    total: u64,
-) -> Result<u64, RelayError> {
+fn over_limits(shared: &Shared, store: &Store, queue: &Queue, extent: &Extent, total: u64) -> Result<u64, RelayError> {
     let oldest = shared.clock.now().minus(shared.config.retention.duration());
     let young = queue.search(&store.disk, extent, |_, value| Some(record::received(value)? >= oldest))?;
     if total <= shared.config.retention_bytes {

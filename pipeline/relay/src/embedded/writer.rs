@@ -53,8 +53,15 @@ fn murmur2(data: &[u8]) -> u32 {
 
 pub(super) fn run(shared: &Shared) {
     let now = Instant::now();
-    let mut writer =
-        Writer { shared, unsynced: None, unsaved: None, retained: now, active: true, record: Vec::new(), scratch: Vec::new() };
+    let mut writer = Writer {
+        shared,
+        unsynced: None,
+        unsaved: None,
+        retained: now,
+        active: true,
+        record: Vec::new(),
+        scratch: Vec::new(),
+    };
     loop {
         let (requests, closing) = writer.next();
         writer.write(requests);

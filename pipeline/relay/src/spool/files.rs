@@ -45,7 +45,12 @@ impl Files {
     }
 
     /// One atomic batch, not synced yet.
-    pub fn write(&self, extent: &mut Extent, values: &[Vec<u8>], marks: &[(String, Vec<u8>)]) -> Result<(), RelayError> {
+    pub fn write(
+        &self,
+        extent: &mut Extent,
+        values: &[Vec<u8>],
+        marks: &[(String, Vec<u8>)],
+    ) -> Result<(), RelayError> {
         let mut batch = self.disk.batch(false);
         let mut scratch = Vec::new();
         for value in values {
@@ -70,7 +75,8 @@ impl Files {
         let (mut events, mut bytes) = (Vec::new(), 0);
         for stored in self.events.read(&self.disk, from, to) {
             let stored = stored?;
-            let event = record::decode(stored.value()).ok_or_else(|| self.events.unreadable(&self.disk, stored.number))?;
+            let event =
+                record::decode(stored.value()).ok_or_else(|| self.events.unreadable(&self.disk, stored.number))?;
             bytes += stored.value().len();
             events.push(event.with_sequence(stored.number + 1));
             if events.len() >= events_max || bytes >= bytes_max {

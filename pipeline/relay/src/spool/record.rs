@@ -36,7 +36,8 @@ pub(super) fn encode(event: &Event) -> Result<Vec<u8>, RelayError> {
     put_len(&mut out, event.headers.len());
     for (name, value) in &event.headers {
         let place = HEADERS.iter().position(|known| known == name).and_then(|n| u8::try_from(n).ok());
-        let place = place.ok_or_else(|| RelayError::Refused(format!("an event's header {name:?} is not of the envelope")))?;
+        let place =
+            place.ok_or_else(|| RelayError::Refused(format!("an event's header {name:?} is not of the envelope")))?;
         out.push(place);
         put_bytes(&mut out, value.as_bytes());
     }

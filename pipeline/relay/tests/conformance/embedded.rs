@@ -201,7 +201,8 @@ fn damaged_files_are_an_error_that_names_the_folder() {
 
 /// Flips a bit in the middle of what was written.
 fn damage_journal(dir: &Path) {
-    let journal = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).find(|p| p.extension().is_some_and(|e| e == "jnl"));
+    let journal =
+        std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).find(|p| p.extension().is_some_and(|e| e == "jnl"));
     let journal = journal.unwrap();
     let mut bytes = std::fs::read(&journal).unwrap();
     let body = bytes.windows(6).rposition(|w| w == b"ce_id\x06").unwrap();

@@ -17,7 +17,8 @@ impl SmallDisk {
     fn mount(mib: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let size = format!("size={mib}m");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).status().unwrap();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).status().unwrap();
         assert!(mounted.success(), "only root may mount: run it as root");
         Self(dir)
     }
@@ -53,7 +54,9 @@ fn filler(n: u64) -> Vec<Event> {
         x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (x >> 33) as u8
     };
-    (0..5).map(|key| Event { body: (0..100_000).map(|_| byte()).collect(), ..event(TOPIC, &format!("t/{key}"), n) }).collect()
+    (0..5)
+        .map(|key| Event { body: (0..100_000).map(|_| byte()).collect(), ..event(TOPIC, &format!("t/{key}"), n) })
+        .collect()
 }
 
 /// Publishes until the disk is full, makes room, and goes on: every event that was acknowledged is there.

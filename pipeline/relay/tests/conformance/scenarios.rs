@@ -58,7 +58,10 @@ pub fn offsets_begin_where_the_sink_says(open: Open) {
     Member::join(&relay, "all", &[TOPIC], &everything).read_to(&ends(&relay, &[TOPIC]));
     let rows = everything.rows();
     assert_eq!(rows.iter().map(|row| row.offset).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
-    assert_eq!(rows[3].headers, [("ce_id".to_owned(), "t/one#3".to_owned()), ("ce_type".to_owned(), "test".to_owned())]);
+    assert_eq!(
+        rows[3].headers,
+        [("ce_id".to_owned(), "t/one#3".to_owned()), ("ce_type".to_owned(), "test".to_owned())]
+    );
     assert!(rows.iter().all(|row| row.received.0 > 1_000_000_000_000), "when the log received it");
     let later = Sink::at(Offsets::from_iter([(rows[0].at, 7)]));
     Member::join(&relay, "later", &[TOPIC], &later).read_to(&ends(&relay, &[TOPIC]));
