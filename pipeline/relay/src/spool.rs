@@ -97,6 +97,7 @@ impl Spool {
     /// # Errors
     /// `Unavailable` when the spool or its disk is full, or a write failed: ask [`Self::mark`] whether it was kept before
     /// appending the same again. `Refused` for an event that can never be kept.
+    #[expect(clippy::needless_pass_by_value, reason = "events and marks are handed over together, as one entry")]
     pub fn append(&self, events: Vec<Event>, marks: Vec<(String, Vec<u8>)>) -> Result<(), RelayError> {
         self.0.append(events, &marks)
     }

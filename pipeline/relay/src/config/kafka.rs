@@ -294,7 +294,8 @@ mod tests {
 
     #[test]
     fn a_wrong_value_names_its_key_and_what_to_write() {
-        let cases: [(&str, fn(&mut KafkaConfig)); 8] = [
+        type Change = fn(&mut KafkaConfig);
+        let cases: [(&str, Change); 8] = [
             ("bootstrap_servers", |c| c.bootstrap_servers = "broker".to_owned()),
             ("bootstrap_servers", |c| c.bootstrap_servers = "a:9092,:1".to_owned()),
             ("topic_prefix", |c| c.topic_prefix = "a b".to_owned()),

@@ -1,7 +1,7 @@
 //! Sending what the spool holds, in order.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kizashi_model::Event;
 use kizashi_model::envelope::HEADER_ID;
@@ -18,15 +18,21 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const DRAIN: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(spool: &Inner, relay: &dyn Relay, stop: &CancellationToken) {
+    let time_is_up = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    // A publish that is cut short is made again at the next start, under the same sequences.
+    tokio::select! {
+        () = send_all(spool, relay, stop) => {}
+        () = time_is_up => {}
+    }
+}
+
+/// Ends when it was stopped and nothing is left.
+async fn send_all(spool: &Inner, relay: &dyn Relay, stop: &CancellationToken) {
     let mut backoff = BACKOFF_FIRST;
-    let mut drain_until = None;
     loop {
-        if stop.is_cancelled() {
-            let until = *drain_until.get_or_insert_with(|| Instant::now() + DRAIN);
-            if Instant::now() >= until {
-                return;
-            }
-        }
         match step(spool, relay).await {
             Ok(Sent::Some) => backoff = BACKOFF_FIRST,
             Ok(Sent::Nothing) if stop.is_cancelled() => return,
