@@ -31,7 +31,7 @@ def by_deltalake(table):
 
 def by_duckdb(connection, relation, columns):
     parts = ", ".join(["count(*)"] + [f'coalesce(sum("{c}"), 0)::double' for c in columns] + ['count(distinct "day")'])
-    row = connection.sql(f"SELECT {parts} FROM {relation}").fetchone()
+    row = connection.sql(f"SELECT {parts} FROM {relation}").fetchall()[0]
     return row[0], dict(zip(columns, row[1:-1])), row[-1]
 
 
