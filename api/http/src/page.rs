@@ -22,8 +22,13 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// From up to `limit + 1` items: the one too many only tells that there is a next page.
-    pub fn of(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> Self {
-        let more = items.len() > limit;
+    pub fn of(items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> Self {
+        Self::from_source(items, limit, usize::MAX, cursor)
+    }
+
+    /// As [`Self::of`], from a source that gives at most `most` items: when it gave that many, there may be a next page.
+    pub fn from_source(mut items: Vec<T>, limit: usize, most: usize, cursor: impl Fn(&T) -> String) -> Self {
+        let more = items.len() > limit || items.len() == most;
         items.truncate(limit);
         let next = items.last().filter(|_| more).map(cursor);
         Self { items, next }
@@ -59,4 +64,28 @@ pub fn parts<const N: usize>(cursor: &str) -> Result<[&str; N], Error> {
 
 pub fn not_a_cursor() -> Error {
     Error::parameter("before", "`before` is not a cursor of this list: pass on `next` of the page before as it is")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(count: usize, limit: usize, most: usize) -> Option<String> {
+        Page::from_source((0..count).collect(), limit, most, |n| cursor(&[n, &"x"])).next
+    }
+
+    #[test]
+    fn there_is_a_next_page_when_one_item_is_too_many_or_the_source_gave_all_it_may() {
+        assert_eq!(next(3, 3, 10), None);
+        assert_eq!(next(4, 3, 10), Some("2~x".into()));
+        assert_eq!(next(10, 10, 10), Some("9~x".into()));
+        assert_eq!(next(0, 3, 10), None);
+    }
+
+    #[test]
+    fn a_cursor_gives_its_parts_back_and_only_as_many_as_it_has() {
+        let text = cursor(&[&-5, &"default", &"disk:/var"]);
+        assert!(parts::<3>(&text).is_ok_and(|found| found == ["-5", "default", "disk:/var"]));
+        assert!(parts::<2>(&text).is_err());
+    }
 }

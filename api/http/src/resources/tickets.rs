@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use kizashi_desk::{HistoryEntry, Ticket, TicketCommand, TicketDetail, TicketFilter};
+use kizashi_desk::{HistoryEntry, LIMIT_MAX, Ticket, TicketCommand, TicketDetail, TicketFilter};
 use kizashi_model::{CheckId, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -166,7 +166,8 @@ pub async fn list(
         before_tenant,
     };
     let items: Vec<_> = state.desk.tickets(&filter).await?.into_iter().map(TicketItem::from).collect();
-    Ok(Json(Page::of(items, limit, |item| cursor(&[&item.number, &item.tenant]))))
+    let most = usize::try_from(LIMIT_MAX).unwrap_or(usize::MAX);
+    Ok(Json(Page::from_source(items, limit, most, |item| cursor(&[&item.number, &item.tenant]))))
 }
 
 /// Reads a ticket and its history.

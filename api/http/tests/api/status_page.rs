@@ -105,6 +105,7 @@ fn it_speaks_the_readers_language() {
     let japanese = server.admin().with("accept-language", "ja,en-US;q=0.8").get("/");
     assert!(japanese.text().contains(r#"<html lang="ja">"#));
     assert!(japanese.text().contains("未完了チケット") && japanese.text().contains("障害予兆"));
+    assert!(japanese.text().contains("<td>障害</td>"), "the kind of the ticket");
     assert!(japanese.text().contains("2026-11-22 09:30:00 UTC"));
     let chosen = server.admin().with("accept-language", "ja").get("/?lang=en");
     assert!(chosen.text().contains("Open tickets") && chosen.text().contains(r#"href="./?lang=ja""#));

@@ -175,7 +175,7 @@ fn tickets(w: &Words, tickets: &[Ticket]) -> String {
         vec![
             ticket.number.to_string(),
             text(&ticket.tenant),
-            text(ticket.kind.as_str()),
+            w.kind(ticket.kind).to_owned(),
             ticket.priority.to_string(),
             title,
             text(ticket.assignee.as_deref().unwrap_or("-")),

@@ -1,5 +1,6 @@
 //! The words of the status page, in English and Japanese.
 
+use kizashi_model::TicketKind;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -42,6 +43,9 @@ pub struct Words {
     pub summary: &'static str,
     pub expected: &'static str,
     pub deadline: &'static str,
+    pub incident: &'static str,
+    pub prediction: &'static str,
+    pub finding: &'static str,
     pub pending: &'static str,
     pub soft: &'static str,
     pub recorded: &'static str,
@@ -63,6 +67,16 @@ impl Lang {
         match self {
             Self::En => &ENGLISH,
             Self::Ja => &JAPANESE,
+        }
+    }
+}
+
+impl Words {
+    pub fn kind(&self, kind: TicketKind) -> &'static str {
+        match kind {
+            TicketKind::Incident => self.incident,
+            TicketKind::Prediction => self.prediction,
+            TicketKind::Finding => self.finding,
         }
     }
 }
@@ -96,6 +110,9 @@ const ENGLISH: Words = Words {
     summary: "Summary",
     expected: "Expected",
     deadline: "Deadline",
+    incident: "incident",
+    prediction: "prediction",
+    finding: "finding",
     pending: "no result yet",
     soft: "soft",
     recorded: "recording",
@@ -141,6 +158,9 @@ const JAPANESE: Words = Words {
     summary: "概要",
     expected: "予想時刻",
     deadline: "判定期限",
+    incident: "障害",
+    prediction: "障害予兆",
+    finding: "異常検知",
     pending: "結果待ち",
     soft: "未確定",
     recorded: "記録データ",
