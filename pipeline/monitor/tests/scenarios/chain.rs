@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use kizashi_model::{CheckRetired, Event, State, TicketStatus, Timestamp};
 use kizashi_monitor::MonitorConfig;
 
-use crate::support::{NOW, World, result, until};
+use crate::support::{NOW, World, result, slot, until};
 
 #[tokio::test]
 async fn failing_results_become_one_ticket_and_a_good_one_resolves_it() {
@@ -21,7 +21,7 @@ async fn failing_results_become_one_ticket_and_a_good_one_resolves_it() {
     world.settled().await;
     let ticket = world.tickets().await.remove(0);
     assert_eq!((ticket.title.as_str(), ticket.status), ("disk:/var CRITICAL", TicketStatus::Open));
-    let first = result("disk:/var", -8, State::Critical).slot_ms;
+    let first = slot(-8);
     assert_eq!(ticket.ticket_key, format!("incident:default/disk:/var/{}", first.0));
 
     world.send(&[result("disk:/var", -5, State::Ok)], 5).await;
@@ -30,7 +30,7 @@ async fn failing_results_become_one_ticket_and_a_good_one_resolves_it() {
     let tickets = world.tickets().await;
     assert_eq!(tickets.iter().map(|t| t.status).collect::<Vec<_>>(), [TicketStatus::Resolved]);
     let problem = world.problems().await.remove(0);
-    assert_eq!((problem.state, problem.ended_at_ms), (State::Critical, Some(result("", -5, State::Ok).slot_ms)));
+    assert_eq!((problem.state, problem.ended_at_ms), (State::Critical, Some(slot(-5))));
     let states = world.desk.states(None).await.unwrap();
     assert_eq!(states.iter().map(|s| (s.state, s.problem_open)).collect::<Vec<_>>(), [(State::Ok, false)]);
 }

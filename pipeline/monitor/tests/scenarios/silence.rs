@@ -3,12 +3,12 @@
 use kizashi_model::{CheckResult, State, TicketStatus};
 use kizashi_monitor::GRACE_MS;
 
-use crate::support::{INTERVAL_MS, World, result, until};
+use crate::support::{INTERVAL_MS, World, result, slot, until};
 
-/// Lets time pass in small steps until the condition holds; each step leaves the monitor time to tick.
+/// Lets time pass until the condition holds, in steps so small that the monitor does not take them for a pause.
 async fn pass_until(world: &World, what: &str, condition: impl AsyncFn() -> bool) {
     until(what, async || {
-        world.hand.advance_ms(500);
+        world.hand.advance_ms(100);
         condition().await
     })
     .await;
@@ -23,11 +23,11 @@ async fn a_silent_check_becomes_unknown_once_and_its_next_result_ends_that() {
     pass_until(&world, "the silence is a problem", async || world.problems().await.len() == 1).await;
     world.settled().await;
     let problem = world.problems().await.remove(0);
-    let due = result("cpu", -1, State::Ok).slot_ms.0 + 2 * INTERVAL_MS + GRACE_MS;
+    let due = slot(-1).0 + 2 * INTERVAL_MS + GRACE_MS;
     assert_eq!((problem.state, problem.opened_at_ms.0), (State::Unknown, due));
     assert!(problem.output.contains("no result since"), "{}", problem.output);
 
-    let passed = world.clock.now().since_ms(result("cpu", 0, State::Ok).slot_ms) / INTERVAL_MS;
+    let passed = world.clock.now().since_ms(slot(0)) / INTERVAL_MS;
     world.send(&[result("cpu", passed, State::Ok)], 2).await;
     world.settled().await;
     running.stop().await;
@@ -65,12 +65,12 @@ async fn a_start_after_a_long_downtime_raises_no_storm() {
     world.hand.advance_ms(86_400_000);
     world.reopen().await;
     let running = world.start();
-    let slot = world.clock.now().since_ms(result("", 0, State::Ok).slot_ms) / INTERVAL_MS;
+    let passed = world.clock.now().since_ms(slot(0)) / INTERVAL_MS;
     // The scheduler is back within its first interval; one check stays away.
     let ends = world.clock.now().0 + INTERVAL_MS;
     pass_until(&world, "an interval has passed", async || world.clock.now().0 >= ends).await;
     assert!(world.problems().await.is_empty());
-    let back: Vec<_> = names[1..].iter().map(|name| result(name, slot + 1, State::Ok)).collect();
+    let back: Vec<_> = names[1..].iter().map(|name| result(name, passed + 1, State::Ok)).collect();
     world.send(&back, 21).await;
     world.settled().await;
     pass_until(&world, "the one that stays away is unknown", async || !world.problems().await.is_empty()).await;

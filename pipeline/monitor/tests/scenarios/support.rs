@@ -64,6 +64,22 @@ impl World {
         Running { stop, tasks }
     }
 
+    /// A further member of the monitor's group.
+    pub fn join_in(&self) -> Running {
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        let (desk, relay, clock) = (self.desk.clone(), self.relay.clone(), self.clock.clone());
+        tasks.spawn(kizashi_monitor::run(desk, relay, clock, stop.clone(), MonitorConfig::default()));
+        Running { stop, tasks }
+    }
+
+    /// Does something to the database behind the desk's back.
+    pub async fn tamper(&self, sql: &str) {
+        let url = format!("sqlite://{}", self.folder.path().join("desk.db").display());
+        let other = sea_orm::Database::connect(url).await.unwrap();
+        sea_orm::ConnectionTrait::execute_unprepared(&other, sql).await.unwrap();
+        other.close().await.unwrap();
+    }
+
     /// Waits until all of the chain has read what is in the relay.
     pub async fn settled(&self) {
         let end = self.relay.end_offsets(&[Topic::CheckResults]).await.unwrap();
@@ -119,7 +135,7 @@ pub fn result(check: &str, slots: i64, state: State) -> CheckResult {
         tenant: TenantId::new("default").unwrap(),
         check_id: CheckId::new(check).unwrap(),
         kind: "disk".into(),
-        slot_ms: Timestamp(NOW.slot(INTERVAL_MS).0 + slots * INTERVAL_MS),
+        slot_ms: slot(slots),
         state,
         output: format!("{check} is {state}"),
         duration_ms: 3,
@@ -129,4 +145,9 @@ pub fn result(check: &str, slots: i64, state: State) -> CheckResult {
         metrics: Vec::new(),
         recorded: false,
     }
+}
+
+/// The slot that lies `slots` intervals from now.
+pub fn slot(slots: i64) -> Timestamp {
+    Timestamp(NOW.slot(INTERVAL_MS).0 + slots * INTERVAL_MS)
 }
