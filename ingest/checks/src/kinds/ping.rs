@@ -17,6 +17,7 @@ use crate::net::{ms, plain, resolve};
 use crate::probe::{Context, Probe, Report};
 use crate::values::{Host, Percent};
 
+const PACKET_TIMEOUT: Duration = Duration::from_secs(1);
 const SPACING: Duration = Duration::from_millis(100);
 const PACKETS_MAX: u8 = 20;
 const PAYLOAD: [u8; 56] = [0x6b; 56];
@@ -28,9 +29,9 @@ pub struct Ping {
     /// Echo requests per run, 1 to 20, a tenth of a second apart. Default: 3.
     #[serde(default = "packets")]
     pub packets: u8,
-    /// A reply later than this is a loss. Default: 1s.
-    #[serde(default = "packet_timeout")]
-    pub packet_timeout: Span,
+    /// A reply later than this is a loss. Default: 1s, or what the check's timeout leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet_timeout: Option<Span>,
     /// Default: 20.
     #[serde(default = "warning_loss")]
     pub warning_loss_percent: Percent,
@@ -48,10 +49,6 @@ fn packets() -> u8 {
     3
 }
 
-fn packet_timeout() -> Span {
-    Span::from_secs(1)
-}
-
 fn warning_loss() -> Percent {
     Percent::literal(20)
 }
@@ -66,12 +63,23 @@ impl Ping {
         Self {
             host,
             packets: packets(),
-            packet_timeout: packet_timeout(),
+            packet_timeout: None,
             warning_loss_percent: warning_loss(),
             critical_loss_percent: critical_loss(),
             warning_rtt: None,
             critical_rtt: None,
         }
+    }
+
+    /// From the first packet to the last.
+    fn span(&self) -> Duration {
+        SPACING * u32::from(self.packets.saturating_sub(1))
+    }
+
+    /// How long each reply is waited for.
+    fn patience(&self, timeout: Duration) -> Duration {
+        let default = PACKET_TIMEOUT.min(timeout.saturating_sub(self.span()) / 2);
+        self.packet_timeout.map_or(default, Span::duration)
     }
 
     async fn ping(&self, context: &Context) -> Result<Report, Report> {
@@ -80,8 +88,8 @@ impl Ping {
         let client = open(address)?;
 
         context.stage("waiting for replies");
-        let identifier = identifier();
-        let packets = (0..self.packets).map(|number| self.echo(&client, address, identifier, number));
+        let (identifier, patience) = (identifier(), self.patience(context.timeout));
+        let packets = (0..self.packets).map(|number| self.echo(&client, address, identifier, number, patience));
         let replies = join_all(packets).await;
 
         let rtts: Vec<f64> = replies.iter().filter_map(|reply| reply.as_ref().ok().map(|rtt| ms(*rtt))).collect();
@@ -96,10 +104,11 @@ impl Ping {
         address: IpAddr,
         identifier: PingIdentifier,
         number: u8,
+        patience: Duration,
     ) -> Result<Duration, Option<String>> {
         tokio::time::sleep(SPACING * u32::from(number)).await;
         let mut pinger = client.pinger(address, identifier).await;
-        pinger.timeout(self.packet_timeout.duration());
+        pinger.timeout(patience);
         match pinger.ping(PingSequence(u16::from(number)), &PAYLOAD).await {
             Ok((_, rtt)) => Ok(rtt),
             Err(SurgeError::Timeout { .. }) => Err(None),
@@ -170,7 +179,7 @@ impl Probe for Ping {
         if !(1..=PACKETS_MAX).contains(&self.packets) {
             faults.push(format!("packets is {}: use 1 to {PACKETS_MAX}", self.packets));
         }
-        let longest = SPACING * u32::from(self.packets.saturating_sub(1)) + self.packet_timeout.duration();
+        let longest = self.span() + self.patience(timeout);
         if longest >= timeout {
             faults.push(format!(
                 "packets and packet_timeout: the last reply may come after {longest:?}, the check's timeout is {timeout:?}: lower them or raise timeout"

@@ -19,12 +19,12 @@ const KERNEL_NAME_BYTES: usize = 15;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
-    /// The program's name, exactly. Give this or `command`.
+    /// The program's name, exactly. Give this or `pattern`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// A regular expression on the whole command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command: Option<Pattern>,
+    pub pattern: Option<Pattern>,
     /// Fewer are CRITICAL. Default: 1.
     #[serde(default = "one")]
     pub min: u32,
@@ -41,16 +41,16 @@ impl Process {
     /// At least one process of this name.
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: Some(name.into()), command: None, min: 1, max: None }
+        Self { name: Some(name.into()), pattern: None, min: 1, max: None }
     }
 
     fn needs_commands(&self) -> bool {
-        self.command.is_some() || self.name.as_ref().is_some_and(|name| name.len() > KERNEL_NAME_BYTES)
+        self.pattern.is_some() || self.name.as_ref().is_some_and(|name| name.len() > KERNEL_NAME_BYTES)
     }
 
     fn is_meant(&self, process: &RunningProcess) -> bool {
-        if let Some(command) = &self.command {
-            return command.matches(&process.command);
+        if let Some(pattern) = &self.pattern {
+            return pattern.matches(&process.command);
         }
         let Some(name) = self.name.as_ref().map(String::as_bytes) else { return false };
         let known = process.name.as_encoded_bytes();
@@ -66,8 +66,8 @@ impl Process {
         let count = meant.len();
         let memory: u64 = meant.iter().map(|process| process.memory_bytes).sum();
         let oldest_s = meant.iter().map(|process| process.age_s).max();
-        let what = match (&self.name, &self.command) {
-            (_, Some(command)) => format!("with a command line like {:?}", command.as_str()),
+        let what = match (&self.name, &self.pattern) {
+            (_, Some(pattern)) => format!("with a command line like {:?}", pattern.as_str()),
             (name, None) => format!("named {:?}", name.as_deref().unwrap_or_default()),
         };
         let mut report = Report::ok(format!("{count} running {what}, {} in memory", gib(memory as f64)));
@@ -89,11 +89,11 @@ impl Process {
 impl Probe for Process {
     fn validate(&self, _timeout: Duration) -> Vec<String> {
         let mut faults = Vec::new();
-        if self.name.is_some() == self.command.is_some() {
-            faults.push("name and command: give exactly one of them".to_owned());
+        if self.name.is_some() == self.pattern.is_some() {
+            faults.push("name and pattern: give exactly one of them".to_owned());
         }
         if self.name.as_ref().is_some_and(|name| name.is_empty() || name.contains('/')) {
-            faults.push("name must be a program's name without its folder, such as postgres; use command for more".to_owned());
+            faults.push("name must be a program's name without its folder, such as postgres; use pattern for more".to_owned());
         }
         if let Some(max) = self.max.filter(|max| *max < self.min) {
             faults.push(format!("max is {max} and min is {}: max must be min or more", self.min));
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(with(1, Some(2)).judge(&processes).state, State::Ok);
         assert!(with(3, None).judge(&processes).output().contains("too few processes: 2, at least 3 expected"));
         assert!(with(0, Some(1)).judge(&processes).output().contains("too many processes: 2, at most 1 expected"));
-        let none = Process { name: None, command: Some("--three".to_owned().try_into().unwrap()), min: 1, max: None };
+        let none = Process { name: None, pattern: Some("--three".to_owned().try_into().unwrap()), min: 1, max: None };
         let report = none.judge(&processes);
         assert_eq!(report.state, State::Critical);
         assert!(!report.metrics.iter().any(|metric| metric.name == "oldest_age"), "there is no oldest of none");

@@ -25,7 +25,8 @@ const BODY_BYTES_MAX: u32 = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Url {
-    pub url: HttpUrl,
+    /// An http or https URL.
+    pub address: HttpUrl,
     /// Default: GET.
     #[serde(default)]
     pub method: Verb,
@@ -111,9 +112,9 @@ struct Trace {
 
 impl Url {
     #[must_use]
-    pub fn new(url: HttpUrl) -> Self {
+    pub fn new(address: HttpUrl) -> Self {
         Self {
-            url,
+            address,
             method: Verb::default(),
             headers: Headers::default(),
             status: Vec::new(),
@@ -140,10 +141,10 @@ impl Url {
 
     /// Follows redirects to the answer that counts.
     async fn follow(&self, trace: &mut Trace, context: &Context) -> Result<Answer, String> {
-        let (mut url, mut method) = (self.url.clone(), self.method.method());
+        let (mut url, mut method) = (self.address.clone(), self.method.method());
         let none = HeaderMap::new();
         loop {
-            let at_home = url.get().origin() == self.url.get().origin();
+            let at_home = url.get().origin() == self.address.get().origin();
             let asked = Asked {
                 url: &url,
                 method: method.clone(),
@@ -208,7 +209,7 @@ impl Url {
         let bytes = answer.body.len();
         let more = if answer.cut { "more than " } else { "" };
         let way = if redirects > 0 { format!(" after {redirects} redirects") } else { String::new() };
-        report.summarise(format!("{}: status {status}{way}, {more}{bytes} bytes, {total:.1} ms", self.url));
+        report.summarise(format!("{}: status {status}{way}, {more}{bytes} bytes, {total:.1} ms", self.address));
         report.metric("status", f64::from(status), "1");
         report.metric("body", bytes as f64, "By");
         let good = if self.status.is_empty() { (200..300).contains(&status) } else { self.status.contains(&status) };

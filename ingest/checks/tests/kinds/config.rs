@@ -30,7 +30,7 @@ fn every_kind_is_written_as_one_table() {
         [[check]]
         id = "shop"
         [check.url]
-        url = "https://shop.example.com/health"
+        address = "https://shop.example.com/health"
         status = [200, 204]
         headers = { accept = "application/json" }
         body = '"status":\s*"up"'
@@ -72,6 +72,7 @@ fn the_schedule_has_defaults_that_fit_the_interval() {
     );
     let quick: Definition = toml::from_str("id = 'a'\ninterval = '2s'\ncpu = {}").unwrap();
     assert_eq!((quick.retry_interval, quick.timeout), (Span::from_secs(2), Span::from_secs(1)));
+    assert!(toml::from_str::<Definition>("id = 'a'\ninterval = '1s'\nping = { host = 'x' }").is_ok());
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn a_fault_is_told_with_its_line_and_what_to_do() {
             3,
             "\"(oops\" is not a regular expression: unclosed group",
         ),
-        ("id = 'a'\nurl = { url = 'example.com' }", 3, "is not a URL"),
+        ("id = 'a'\nurl = { address = 'example.com' }", 3, "is not a URL"),
         ("id = 'a'\ninterval = 'soon'\ncpu = {}", 3, "write a whole number and a unit"),
         ("id = 'a b'\ncpu = {}", 2, "is not valid"),
         ("id = 'a'\nport = { host = 'x', port = 0 }", 3, "nonzero"),
@@ -112,8 +113,9 @@ fn a_fault_is_told_with_its_line_and_what_to_do() {
         ),
         ("id = 'a'\nping = { host = 'x', packets = 90 }", 1, "ping.packets is 90: use 1 to 20"),
         ("id = 'a'\nping = { host = 'x', packet_timeout = '20s' }", 1, "lower them or raise timeout"),
-        ("id = 'a'\nprocess = { min = 1 }", 1, "process.name and command: give exactly one of them"),
-        ("id = 'a'\nurl = { url = 'http://x', redirects_max = 99 }", 1, "url.redirects_max is 99: use 0 to 20"),
+        ("id = 'a'\ntimeout = '1s'\nping = { host = 'x', packets = 20 }", 1, "lower them or raise timeout"),
+        ("id = 'a'\nprocess = { min = 1 }", 1, "process.name and pattern: give exactly one of them"),
+        ("id = 'a'\nurl = { address = 'http://x', redirects_max = 99 }", 1, "url.redirects_max is 99: use 0 to 20"),
     ] {
         let (at, message) = fault(&format!("[[check]]\n{check}\n"));
         assert!(message.contains(said), "{check}\n{message}");

@@ -27,7 +27,7 @@ impl Drop for Sleeper {
 #[tokio::test]
 async fn a_process_is_seen_while_it_runs_and_missed_when_it_has_stopped() {
     let number = format!("9{:09}", std::process::id());
-    let check = format!("process = {{ command = '^sleep {number}$' }}");
+    let check = format!("process = {{ pattern = '^sleep {number}$' }}");
     let sleeper = Sleeper::start(&number);
     let result = run(&check).await;
     assert_eq!(result.state, State::Ok, "{}", result.output);

@@ -11,7 +11,7 @@ use crate::support::{Certificate, Server, closed_port, outcome, page, parse, run
 async fn a_page_is_ok_with_the_time_of_each_phase() {
     let server = Server::http(|_| page("200 OK", "", "all is well")).await;
     let result =
-        run(&format!("url = {{ url = 'http://localhost:{}/health?x=1', body = 'well$' }}", server.at.port())).await;
+        run(&format!("url = {{ address = 'http://localhost:{}/health?x=1', body = 'well$' }}", server.at.port())).await;
     assert_eq!(result.state, State::Ok, "{}", result.output);
     assert_eq!((value(&result, "status"), value(&result, "body")), (Some(200.0), Some(11.0)));
     let phases =
@@ -25,7 +25,7 @@ async fn a_page_is_ok_with_the_time_of_each_phase() {
 #[tokio::test]
 async fn status_and_body_must_be_as_expected() {
     let server = Server::http(|_| page("503 Service Unavailable", "", "down")).await;
-    let check = |more: &str| format!("url = {{ url = 'http://127.0.0.1:{}/' {more} }}", server.at.port());
+    let check = |more: &str| format!("url = {{ address = 'http://127.0.0.1:{}/' {more} }}", server.at.port());
     let result = run(&check("")).await;
     assert_eq!(result.state, State::Critical);
     assert!(result.output.starts_with("status 503, expected 200 to 299"), "{}", result.output);
@@ -44,7 +44,7 @@ async fn the_request_is_as_configured() {
     })
     .await;
     let at = server.at;
-    let result = run(&format!("url = {{ url = 'http://{at}/a%20b?q=1#part', method = 'POST', headers = {{ X-Probe = 'yes', host = 'shop.example.com' }} }}")).await;
+    let result = run(&format!("url = {{ address = 'http://{at}/a%20b?q=1#part', method = 'POST', headers = {{ X-Probe = 'yes', host = 'shop.example.com' }} }}")).await;
     assert_eq!(result.state, State::Ok, "{}", result.output);
     let head = heads.lock().unwrap().clone();
     assert!(head.starts_with("POST /a%20b?q=1 HTTP/1.1\r\n"), "{head}");
@@ -72,7 +72,7 @@ async fn redirects_are_followed_to_the_end_and_headers_stay_at_home() {
     .await;
     let check = |redirects: u8| {
         format!(
-            "url = {{ url = 'http://{}/start', redirects_max = {redirects}, status = [200, 302], headers = {{ authorization = 'Bearer secret' }} }}",
+            "url = {{ address = 'http://{}/start', redirects_max = {redirects}, status = [200, 302], headers = {{ authorization = 'Bearer secret' }} }}",
             near.at
         )
     };
@@ -89,12 +89,12 @@ async fn redirects_are_followed_to_the_end_and_headers_stay_at_home() {
 #[tokio::test]
 async fn a_redirect_loop_and_a_redirect_to_somewhere_else_end() {
     let server = Server::http(|_| page("302 Found", "location: /again\r\n", "")).await;
-    let result = run(&format!("url = {{ url = 'http://{}/', redirects_max = 3 }}", server.at)).await;
+    let result = run(&format!("url = {{ address = 'http://{}/', redirects_max = 3 }}", server.at)).await;
     assert_eq!(result.state, State::Critical);
     assert!(result.output.starts_with("more than 3 redirects"), "{}", result.output);
 
     let server = Server::http(|_| page("302 Found", "location: file:///etc/passwd\r\n", "")).await;
-    let result = run(&format!("url = {{ url = 'http://{}/' }}", server.at)).await;
+    let result = run(&format!("url = {{ address = 'http://{}/' }}", server.at)).await;
     assert_eq!(result.state, State::Critical);
     assert!(result.output.contains("only http and https are checked"), "{}", result.output);
 }
@@ -112,7 +112,7 @@ async fn a_body_of_a_hundred_megabytes_is_read_up_to_its_bound() {
         }
     })
     .await;
-    let check = |more: &str| format!("url = {{ url = 'http://{}/', {more} }}", server.at);
+    let check = |more: &str| format!("url = {{ address = 'http://{}/', {more} }}", server.at);
     let result = run(&check("body_bytes_max = 2097152")).await;
     assert_eq!(result.state, State::Ok, "{}", result.output);
     assert_eq!(value(&result, "body"), Some(2_097_152.0));
@@ -124,7 +124,7 @@ async fn a_body_of_a_hundred_megabytes_is_read_up_to_its_bound() {
 #[tokio::test]
 async fn a_server_that_never_answers_times_out_and_a_slow_one_passes_its_threshold() {
     let server = Server::silent().await;
-    let mut check = parse(&format!("url = {{ url = 'http://{}/' }}", server.at)).unwrap();
+    let mut check = parse(&format!("url = {{ address = 'http://{}/' }}", server.at)).unwrap();
     check.timeout = Span::from_ms(200);
     let result = outcome(&check, None).await.result;
     assert_eq!(
@@ -133,7 +133,7 @@ async fn a_server_that_never_answers_times_out_and_a_slow_one_passes_its_thresho
     );
 
     let server = Server::http(|_| page("200 OK", "", "")).await;
-    let result = run(&format!("url = {{ url = 'http://{}/', warning_time = '0ms' }}", server.at)).await;
+    let result = run(&format!("url = {{ address = 'http://{}/', warning_time = '0ms' }}", server.at)).await;
     assert_eq!(result.state, State::Warning, "{}", result.output);
 }
 
@@ -141,12 +141,12 @@ async fn a_server_that_never_answers_times_out_and_a_slow_one_passes_its_thresho
 async fn what_is_not_http_is_critical() {
     for text in ["SSH-2.0-OpenSSH_9.6\r\n", "", "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\ncut"] {
         let server = Server::saying(text).await;
-        let result = run(&format!("url = {{ url = 'http://{}/' }}", server.at)).await;
+        let result = run(&format!("url = {{ address = 'http://{}/' }}", server.at)).await;
         assert_eq!(result.state, State::Critical, "{text:?}: {}", result.output);
     }
     let huge = Server::http(|_| format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(200_000)).into_bytes()).await;
-    assert_eq!(run(&format!("url = {{ url = 'http://{}/' }}", huge.at)).await.state, State::Critical);
-    let result = run(&format!("url = {{ url = 'http://127.0.0.1:{}/' }}", closed_port().await)).await;
+    assert_eq!(run(&format!("url = {{ address = 'http://{}/' }}", huge.at)).await.state, State::Critical);
+    let result = run(&format!("url = {{ address = 'http://127.0.0.1:{}/' }}", closed_port().await)).await;
     assert!(result.output.contains("Connection refused"), "{}", result.output);
 }
 
@@ -164,7 +164,7 @@ async fn a_page_behind_tls_has_its_certificate_judged_before_anything_is_sent() 
     .await;
     let check = |more: &str| {
         format!(
-            "url = {{ url = 'https://localhost:{}/', warning_days = 5, critical_days = 2 {more} }}",
+            "url = {{ address = 'https://localhost:{}/', warning_days = 5, critical_days = 2 {more} }}",
             server.at.port()
         )
     };
