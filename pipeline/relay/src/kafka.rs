@@ -67,7 +67,15 @@ impl Relay for KafkaRelay {
     }
 
     fn consumer(&self, group: &str, topics: &[Topic], start: StartAt) -> Result<Box<dyn Consumer>, RelayError> {
-        Ok(Box::new(KafkaConsumer::join(&self.config, &self.clock, &self.health, group, topics, start)?))
+        Ok(Box::new(KafkaConsumer::join(
+            &self.config,
+            &self.clock,
+            &self.health,
+            group,
+            topics,
+            self.topics.watch(),
+            start,
+        )?))
     }
 
     fn end_offsets<'a>(&'a self, topics: &'a [Topic]) -> BoxFuture<'a, Result<Offsets, RelayError>> {

@@ -11,12 +11,15 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::watch;
 
 use super::client::{self, Health};
 use super::group::Membership;
 use super::place;
 use crate::{Batch, Consumer, KafkaConfig, Partitions, Polled, RelayError, StartAt};
 
+/// How often a consumer looks whether its topics have been made.
+const LOOK_FOR_TOPICS: Duration = Duration::from_millis(100);
 const REQUEST: Duration = Duration::from_secs(5);
 /// The largest answer of a broker that is read at all: far above any message, so that none can stall a partition.
 const RECEIVE_BYTES_MAX: &str = "1000000000";
@@ -33,6 +36,8 @@ pub(super) struct KafkaConsumer {
     /// Which of `positions` the last record was of: records come in runs.
     hint: usize,
     committed: Offsets,
+    /// The topics to subscribe to once they exist: librdkafka looks for a missing one only every few seconds.
+    unsubscribed: Option<(watch::Receiver<bool>, Vec<String>)>,
 }
 
 impl fmt::Debug for KafkaConsumer {
@@ -48,6 +53,7 @@ impl KafkaConsumer {
         health: &Health,
         group: &str,
         topics: &[Topic],
+        ready: watch::Receiver<bool>,
         start: StartAt,
     ) -> Result<Self, RelayError> {
         let group = config.group_name(group);
@@ -55,10 +61,29 @@ impl KafkaConsumer {
         let consumer: BaseConsumer<Membership> =
             settings(config, &group)?.create_with_context(membership).map_err(|e| client::refused(&e))?;
         let names: Vec<_> = topics.iter().map(|topic| config.topic_name(*topic)).collect();
-        let names: Vec<_> = names.iter().map(String::as_str).collect();
-        consumer.subscribe(&names).map_err(|e| client::refused(&e))?;
         let (config, clock) = (Arc::clone(config), clock.clone());
-        Ok(Self { consumer, config, clock, group, positions: Vec::new(), hint: 0, committed: Offsets::default() })
+        Ok(Self {
+            consumer,
+            config,
+            clock,
+            group,
+            positions: Vec::new(),
+            hint: 0,
+            committed: Offsets::default(),
+            unsubscribed: Some((ready, names)),
+        })
+    }
+
+    /// Subscribes as soon as the topics exist; answers whether it has.
+    fn subscribed(&mut self) -> Result<bool, RelayError> {
+        let Some((ready, names)) = &self.unsubscribed else { return Ok(true) };
+        if !*ready.borrow() {
+            return Ok(false);
+        }
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        self.consumer.subscribe(&names).map_err(|e| client::refused(&e))?;
+        self.unsubscribed = None;
+        Ok(true)
     }
 
     /// Takes over what the rebalance callback noted; asks the sink again where it could not say where to start.
@@ -191,6 +216,7 @@ impl Consumer for KafkaConsumer {
                 return Ok(Polled::Reassigned(changes));
             }
             let left = deadline.saturating_duration_since(Instant::now());
+            let left = if self.subscribed()? { left } else { left.min(LOOK_FOR_TOPICS) };
             let error = match self.consumer.poll(left) {
                 Some(Ok(first)) => {
                     keep(batch, &self.config, &self.clock, &mut self.positions, &mut self.hint, &first);

@@ -50,6 +50,11 @@ impl Topics {
         Ok(Self { ready, health, stop, thread: Some(thread) })
     }
 
+    /// Turns true when all topics are there.
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.ready.clone()
+    }
+
     /// Waits until all topics are there.
     pub async fn ready(&self, deadline: Instant) -> Result<(), RelayError> {
         if *self.ready.borrow() {
