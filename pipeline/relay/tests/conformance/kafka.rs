@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use kizashi_model::{Clock, Event, Offsets, Span, Timestamp, Topic};
-use kizashi_relay::config::{SaslMechanism, Secret, SecurityProtocol};
 use kizashi_relay::{Batch, KafkaConfig, Polled, Relay, RelayConfig, RelayError};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
@@ -189,6 +188,8 @@ fn a_broker_that_is_away_is_no_error_at_start_and_bounded_later() {
 #[cfg(feature = "tls")]
 #[ignore = "needs a broker: tests/lanes/kafka/run.sh"]
 fn tls_with_scram_and_plain() {
+    use kizashi_relay::config::{SaslMechanism, Secret, SecurityProtocol};
+
     for mechanism in [SaslMechanism::ScramSha512, SaslMechanism::Plain] {
         let mut rig = Rig::new();
         rig.config.bootstrap_servers = needed("KIZASHI_KAFKA_SECURE");
