@@ -81,9 +81,9 @@ fn collect(batches: Batches, args: &SeriesArgs) -> Result<Recording> {
         let times = times_of(&times).with_context(|| format!("{shown}: column {:?}", args.time))?;
         let values = cast(&values, &DataType::Float64).with_context(|| format!("{shown}: column {:?}", args.value))?;
         let values = values.as_primitive::<Float64Type>();
-        for i in 0..batch.num_rows() {
+        for (time, value) in times.into_iter().zip(values) {
             row += 1;
-            match (times[i], values.is_valid(i).then(|| values.value(i))) {
+            match (time, value) {
                 (None, _) => recording.rejected.add(row, "the time cannot be read"),
                 (_, None) => recording.rejected.add(row, "the value is missing or not a number"),
                 (_, Some(v)) if !v.is_finite() => recording.rejected.add(row, &format!("the value {v} is not finite")),

@@ -81,7 +81,7 @@ fn group(seed: u64) {
     let lines = Arc::new(AtomicU64::new(0));
     let product = Arc::new(Mutex::new(None::<Asker>));
     let writer = std::thread::spawn({
-        let (over, lines, log) = (over.clone(), lines.clone(), log.clone());
+        let (over, lines) = (over.clone(), lines.clone());
         move || {
             let mut file = OpenOptions::new().append(true).open(log).unwrap();
             while !over.load(Ordering::SeqCst) {
@@ -111,7 +111,9 @@ fn group(seed: u64) {
     writer.join().unwrap();
     let produced = feeder.join().unwrap();
     assert!(produced.points.values().map(Vec::len).sum::<usize>() > 0, "the feeder got through");
-    compare(&last, &produced, lines.load(Ordering::SeqCst), seed);
+    let lines = lines.load(Ordering::SeqCst);
+    println!("  compares {} imported results and {lines} log lines", produced.points.values().map(Vec::len).sum::<usize>());
+    compare(&last, &produced, lines, seed);
 }
 
 /// Sends small imports until told to stop; each is sent again until it is acknowledged.

@@ -6,5 +6,7 @@ mod bad_input;
 mod chain;
 mod command_line;
 mod crash;
+mod file_systems;
+mod kafka;
 mod recordings;
 mod support;

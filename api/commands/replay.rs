@@ -50,7 +50,7 @@ pub fn paced(
     let bar = super::progress(points.len() as u64, "replaying");
     let start = Instant::now();
     let mut totals = Totals::default();
-    let mut seen: BTreeSet<i64> = tickets(client, args)?.into_iter().map(|(number, _)| number).collect();
+    let mut seen: BTreeSet<i64> = tickets(client, args)?.into_keys().collect();
     let mut sent = 0;
     let mut show_new = || -> Result<()> {
         for (number, new) in tickets(client, args)? {

@@ -55,7 +55,7 @@ pub fn load(place: &Place) -> Result<Loaded> {
         None => Config::default(),
     };
     let at = |path: &Path, what: &str| format!("{}: {what}", path.display());
-    let main = file.clone().unwrap_or_else(|| PathBuf::from(FILE));
+    let main = file.unwrap_or_else(|| PathBuf::from(FILE));
     wrong.extend(config.problems().iter().map(|p| at(&main, p)));
 
     let mut named: Vec<(PathBuf, Definition)> = config.check.iter().map(|d| (main.clone(), d.clone())).collect();

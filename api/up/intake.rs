@@ -32,7 +32,9 @@ pub async fn run(mut intake: Intake) -> Result<()> {
     intake.health.ready();
     let mut batch = Vec::with_capacity(BATCH_MAX);
     loop {
+        // Results first: those of a retired check were sent before its retirement.
         tokio::select! {
+            biased;
             count = intake.results.recv_many(&mut batch, BATCH_MAX) => {
                 if count == 0 {
                     break;

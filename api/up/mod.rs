@@ -27,6 +27,7 @@ use crate::config::{Loaded, load};
 use crate::data_folder::{DataFolder, Token, sha256, write_whole};
 use foresight::Watcher;
 use intake::Intake;
+use observe::Observer;
 pub use parts::engine;
 use parts::Parts;
 use signals::Signals;
@@ -89,7 +90,8 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     rest.add("the intake of check results", intake::run(Intake { spool: parts.spool.clone(), results, retired, health: health.register("checks"), metrics: metrics.clone() }));
     parts.run(&mut rest, &stop, &health, &clock, &loaded.config);
     rest.add("foresight", foresight::run(Watcher::new(parts.clone(), metrics.clone(), health.register("foresight")), loaded.config.foresight.clone(), stop.clone()));
-    rest.add("the gauges", observe::run(parts.clone(), metrics.clone(), stop.clone()));
+    let observer = Observer { parts: parts.clone(), metrics: metrics.clone(), relay: health.register("relay"), lake: health.register("lake") };
+    rest.add("the observer", observe::run(observer, stop.clone()));
     let state = AppState {
         engine: parts.engine.clone(),
         desk: parts.desk.clone(),

@@ -1,28 +1,46 @@
-//! Reads the figures that are kept elsewhere into gauges, now and then.
+//! Reads what is kept elsewhere into the health of the components and into gauges, now and then.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use kizashi_http::Metrics;
+use kizashi_http::{ComponentHealth, Condition, Metrics};
 use kizashi_model::{Offsets, Topic};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 use super::parts::Parts;
 
-const EVERY: Duration = Duration::from_secs(15);
+const EVERY: Duration = Duration::from_secs(5);
 
-pub async fn run(parts: Arc<Parts>, metrics: Arc<Metrics>, stop: CancellationToken) -> Result<()> {
+pub struct Observer {
+    pub parts: Arc<Parts>,
+    pub metrics: Arc<Metrics>,
+    pub relay: ComponentHealth,
+    pub lake: ComponentHealth,
+}
+
+pub async fn run(observer: Observer, stop: CancellationToken) -> Result<()> {
     loop {
+        observer.look().await;
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(EVERY) => {}
         }
+    }
+}
+
+impl Observer {
+    async fn look(&self) {
+        let Self { parts, metrics, relay, lake } = self;
         metrics.spool_depth(parts.spool.depth());
+        let stalled = parts.lake.status().borrow().stalled.clone();
+        lake.set(stalled.map_or(Condition::Ready, Condition::Degraded));
         match parts.relay.end_offsets(&Topic::ALL).await {
-            Ok(end) => metrics.relay_lag("lake", behind(&end, &parts.lake.offsets())),
-            Err(error) => debug!(%error, "the end of the log is not known now"),
+            Ok(end) => {
+                relay.ready();
+                metrics.relay_lag("lake", behind(&end, &parts.lake.offsets()));
+            }
+            Err(error) => relay.degraded(format!("{error}; check results wait in the spool ({} now)", parts.spool.depth())),
         }
     }
 }

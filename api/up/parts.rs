@@ -50,9 +50,11 @@ impl Parts {
         let ready = |name: &str| health.register(name).ready();
         tasks.add("the spool's forwarder", {
             let (spool, relay, stop) = (self.spool.clone(), self.relay.clone(), stop.clone());
-            async move { Ok(spool.forward(relay, stop).await) }
+            async move {
+                spool.forward(relay, stop).await;
+                Ok(())
+            }
         });
-        ready("relay");
         tasks.add("the monitor", {
             let (desk, relay, clock, stop, config) = (self.desk.clone(), self.relay.clone(), clock.clone(), stop.clone(), config.monitor.clone());
             async move { kizashi_monitor::run(desk, relay, clock, stop, config).await.context("monitor") }
@@ -71,7 +73,6 @@ impl Parts {
             let (lake, relay, clock, stop) = (self.lake.clone(), self.relay.clone(), clock.clone(), stop.clone());
             async move { kizashi_lake::run(lake, relay, clock, stop).await.context("lake") }
         });
-        ready("lake");
     }
 
     pub fn importer(&self, clock: Clock) -> RelayImporter {

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::Definition;
 
 const JITTER_MS_MAX: i64 = 5_000;
+const LEFT_OUT_MAX: usize = 60;
 
 /// A schedule; times in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,19 @@ impl Pace {
     pub fn missed(&self, slot: Timestamp, ended: Timestamp) -> Option<Timestamp> {
         let next = self.after(slot);
         (next.due <= ended).then_some(next.slot)
+    }
+
+    /// Slots between the last one and the planned one, which a stall has made too late to run: the newest, at most
+    /// [`LEFT_OUT_MAX`]. A machine that slept for longer shows a gap.
+    pub fn left_out(&self, last: Timestamp, planned: Timestamp) -> Vec<Timestamp> {
+        let mut slots: Vec<Timestamp> = Vec::new();
+        let mut slot = Timestamp(planned.slot(self.interval_ms).0 - self.interval_ms.max(1));
+        while slot > last && slots.len() < LEFT_OUT_MAX {
+            slots.push(slot);
+            slot = Timestamp(slot.0 - self.interval_ms.max(1));
+        }
+        slots.reverse();
+        slots
     }
 
     fn at(&self, slot: Timestamp, grid: i64) -> Planned {
@@ -160,6 +174,18 @@ mod tests {
 
     const EVERY_30S: Pace =
         Pace { interval_ms: 30_000, retry_interval_ms: 10_000, timeout_ms: 10_000, attempts: 3, seed: 0 };
+
+    #[test]
+    fn slots_that_a_stall_made_too_late_are_told() {
+        let told = |last: i64, planned: i64| -> Vec<i64> {
+            let slots = EVERY_30S.left_out(Timestamp(NOON + last), Timestamp(NOON + planned));
+            slots.into_iter().map(|slot| slot.0 - NOON).collect()
+        };
+        assert_eq!(told(0, 30_000), [0_i64; 0], "nothing lies between");
+        assert_eq!(told(0, 90_000), [30_000, 60_000]);
+        assert_eq!(told(10_000, 60_000), [30_000], "also after a slot of the retry grid");
+        assert_eq!(told(0, 86_400_000).len(), LEFT_OUT_MAX, "a night asleep is a gap");
+    }
 
     fn next(last: Option<i64>, failing: u8, now: i64) -> i64 {
         let progress = Progress { last_slot: last.map(|last| Timestamp(NOON + last)), failing };

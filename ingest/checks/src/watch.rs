@@ -66,10 +66,14 @@ pub(crate) struct Watch {
 impl Watch {
     /// Runs until it is dropped, replaced, or nobody takes the results.
     pub async fn run(self) {
-        while self.turn().await.is_ok() {}
+        let mut first = true;
+        while self.turn(first).await.is_ok() {
+            first = false;
+        }
     }
 
-    async fn turn(&self) -> Result<(), Over> {
+    /// `first` since the start or a change: slots before it are nobody's.
+    async fn turn(&self, first: bool) -> Result<(), Over> {
         let pace = Pace::of(&self.definition);
         let timer = &self.place.timer;
         let (progress, mark) = {
@@ -77,6 +81,11 @@ impl Watch {
             (known.progress, known.mark.clone())
         };
         let Planned { slot, due } = pace.next(progress, timer.now());
+        if let Some(last) = progress.last_slot.filter(|_| !first) {
+            for left_out in pace.left_out(last, slot) {
+                self.overrun(left_out, "its time passed while this machine or process stalled".to_owned()).await?;
+            }
+        }
         timer.until(due).await;
         let (slot, running, _place) = self.admit(pace, slot).await?;
 

@@ -185,12 +185,13 @@ async fn when_nobody_takes_results_checks_wait_and_lateness_shows_it() {
     let scripted = stage.watch("a", Progress::default(), &[Act::Find(Fine)]);
     stage.timer.pass(615_000).await;
     assert_eq!(scripted.runs.load(Ordering::SeqCst), 2, "one result waits in the channel, one with the check");
-    let mut last = i64::MIN;
+    let mut last = NOON - 30_000;
     let mut latest = 0;
-    for _ in 0..6 {
-        stage.timer.pass(5_000).await;
+    for _ in 0..30 {
+        stage.timer.pass(1_000).await;
         while let Ok(outcome) = stage.outcomes.try_recv() {
-            assert!(outcome.result.slot_ms.0 > last, "slots only grow");
+            let step = outcome.result.slot_ms.0 - last;
+            assert!(step == 30_000 || (last > NOON + 600_000 && step == 10_000), "every slot has its result, in order: {step}");
             last = outcome.result.slot_ms.0;
             latest = latest.max(outcome.result.lateness_ms);
         }
