@@ -1,7 +1,7 @@
 -- title: Resource will be exhausted
 -- owner: operations
 -- kind: prediction
--- lookback: 7d
+-- lookback: 2d
 -- horizon: 24h
 -- quiet: 1h
 -- every: 30s
@@ -14,12 +14,13 @@
 --   * the limit is expected within the time to act: 24 hours;
 --   * the whole error band of the slope points to the limit (expected_high is there);
 --   * the trend has lasted as long as it is extrapolated: what was used up is at least what is left.
+-- So two days of history are enough: a trend that needs more is more than 24 hours from the limit, and a daily clean-up shows.
 WITH trend AS (
   SELECT check_id, metric, slot, value, unit, limit_value, recorded,
-         exhaustion(slot, value, limit_value, INTERVAL '7 days', slot > $from)
+         exhaustion(slot, value, limit_value, INTERVAL '2 days', slot > $from)
            OVER (PARTITION BY check_id, metric ORDER BY slot) AS t
   FROM samples
-  WHERE slot > $from - INTERVAL '7 days' AND slot <= $to
+  WHERE slot > $from - INTERVAL '2 days' AND slot <= $to
     AND limit_value IS NOT NULL AND unit <> 'd'
 ), flat AS (
   SELECT check_id, metric, slot, value, unit, limit_value, recorded,
