@@ -20,6 +20,7 @@ use crate::catalog::{Catalog, Library};
 use crate::describe::{self, RelationInfo, SystemTables};
 use crate::functions::{Extra, base_state};
 use crate::memory::{StatementPool, Total};
+use crate::shape::Expanded;
 use crate::snapshots::{DeltaSource, Source};
 use crate::store::LakeOnly;
 use crate::views::{self, View};
@@ -40,7 +41,7 @@ struct Inner {
     config: EngineConfig,
     library: Arc<Library>,
     relations: Vec<RelationInfo>,
-    view_costs: HashMap<String, u64>,
+    view_costs: HashMap<String, Expanded>,
     gate: Arc<Semaphore>,
     resources: Resources,
     threads: Threads,
@@ -235,9 +236,9 @@ async fn plan(view: &View, library: Arc<Library>, runtime: Arc<RuntimeEnv>) -> R
     Ok(describe::view(view, &schema))
 }
 
-/// Tables that each view reads, views inside views included.
-fn costs(views: &BTreeMap<String, View>) -> Result<HashMap<String, u64>, EngineError> {
-    let mut known: HashMap<String, u64> = HashMap::new();
+/// How large each view is, views inside views included.
+fn costs(views: &BTreeMap<String, View>) -> Result<HashMap<String, Expanded>, EngineError> {
+    let mut known: HashMap<String, Expanded> = HashMap::new();
     // Views are planned by now, so none is made of itself, and this many rounds reach the innermost.
     for _ in 0..views.len() {
         let before = known.clone();
@@ -324,7 +325,7 @@ impl Engine {
         &self.0.relations
     }
 
-    pub(crate) fn view_costs(&self) -> &HashMap<String, u64> {
+    pub(crate) fn view_costs(&self) -> &HashMap<String, Expanded> {
         &self.0.view_costs
     }
 

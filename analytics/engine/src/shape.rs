@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, GroupByWithModifier, ObjectName, Query, Select, SelectItem, Visit, Visitor,
+    Expr, GroupByExpr, GroupByWithModifier, ObjectName, Query, Select, SelectItem, Visit, Visitor, visit_expressions,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -23,6 +23,8 @@ const DEPTH_MAX: usize = 64;
 const TERMS_MAX: usize = 1_000;
 /// Tables read, with every view and common table expression counted as often as it is named.
 const RELATIONS_MAX: u64 = 200;
+/// Columns in one expression, once every expression below that it names is written out: the planner does write them out.
+const REFERENCES_MAX: u64 = 100_000;
 /// Columns of CUBE: each one doubles the work.
 const CUBE_MAX: usize = 8;
 
@@ -98,9 +100,18 @@ fn is_term(token: &Token) -> bool {
     }
 }
 
-/// Tables that `statement` reads once everything named is written out. `views` gives the same figure for each view.
-pub(crate) fn expansion(statement: &Statement, views: &HashMap<String, u64>) -> Result<u64, QueryError> {
-    let mut counter = Expansion { views, open: Vec::new(), cube: 0, total: 0 };
+/// How large a query is once everything that it names is written out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Expanded {
+    /// Tables read.
+    pub relations: u64,
+    /// Columns in its largest expression.
+    pub references: u64,
+}
+
+/// What `statement` comes to. `views` gives the same for each view.
+pub(crate) fn expansion(statement: &Statement, views: &HashMap<String, Expanded>) -> Result<Expanded, QueryError> {
+    let mut counter = Expansion { views, open: Vec::new(), cube: 0, total: Expanded::default() };
     let flow = match statement {
         Statement::Statement(inner) => inner.visit(&mut counter),
         Statement::Explain(explain) => return expansion(&explain.statement, views),
@@ -114,33 +125,46 @@ pub(crate) fn expansion(statement: &Statement, views: &HashMap<String, u64>) -> 
 
 /// Counts while the syntax tree is walked: one frame for each query being visited.
 struct Expansion<'v> {
-    views: &'v HashMap<String, u64>,
+    views: &'v HashMap<String, Expanded>,
     open: Vec<Frame>,
     cube: usize,
-    total: u64,
+    total: Expanded,
 }
 
 #[derive(Default)]
 struct Frame {
     relations: u64,
+    /// Columns in the largest expression of its own, and in those of the queries that it reads.
+    own_references: u64,
+    inner_references: u64,
     wildcards: u64,
     /// Common table expressions of this query: by where their query stands in the tree, and by name once counted.
     pending: HashMap<*const Query, String>,
-    known: HashMap<String, u64>,
+    known: HashMap<String, Expanded>,
+}
+
+impl Frame {
+    fn read(&mut self, inner: Expanded) {
+        self.relations = self.relations.saturating_add(inner.relations);
+        self.inner_references = self.inner_references.max(inner.references);
+    }
 }
 
 impl Expansion<'_> {
-    fn cost(&self, name: &str) -> u64 {
+    fn cost(&self, name: &str) -> Expanded {
         let known = self.open.iter().rev().find_map(|frame| frame.known.get(name));
-        known.or_else(|| self.views.get(name)).copied().unwrap_or(1)
+        known.or_else(|| self.views.get(name)).copied().unwrap_or(Expanded { relations: 1, references: 1 })
     }
 
-    fn check(&self, relations: u64) -> ControlFlow<Box<QueryError>> {
-        if relations <= RELATIONS_MAX && self.cube <= CUBE_MAX {
+    fn check(&self, so_far: Expanded) -> ControlFlow<Box<QueryError>> {
+        let references = so_far.references <= REFERENCES_MAX;
+        if so_far.relations <= RELATIONS_MAX && references && self.cube <= CUBE_MAX {
             return ControlFlow::Continue(());
         }
         let message = if self.cube > CUBE_MAX {
             format!("CUBE over more than {CUBE_MAX} columns: use GROUPING SETS with the sets that are needed")
+        } else if !references {
+            "expressions that name each other grow too large once they are written out".to_owned()
         } else {
             format!(
                 "the statement reads more than {RELATIONS_MAX} tables once its views and WITH queries are written out"
@@ -148,6 +172,16 @@ impl Expansion<'_> {
         };
         ControlFlow::Break(Box::new(QueryError::limit(Limit::Relations, message)))
     }
+}
+
+/// Columns named in one item of a select list.
+fn references(item: &SelectItem) -> u64 {
+    let mut count = 0;
+    let _: ControlFlow<()> = visit_expressions(item, |expr| {
+        count += u64::from(matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
+        ControlFlow::Continue(())
+    });
+    count
 }
 
 impl Visitor for Expansion<'_> {
@@ -165,15 +199,18 @@ impl Visitor for Expansion<'_> {
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
         let frame = self.open.pop().unwrap_or_default();
         // `select a.*, b.*` can double the columns just as naming a table twice doubles the rows.
-        let cost = frame.relations.max(1).saturating_mul(frame.wildcards.max(1));
+        let cost = Expanded {
+            relations: frame.relations.max(1).saturating_mul(frame.wildcards.max(1)),
+            references: frame.own_references.max(1).saturating_mul(frame.inner_references.max(1)),
+        };
         self.check(cost)?;
         match self.open.last_mut() {
-            None => self.total = self.total.saturating_add(cost),
+            None => self.total = cost,
             Some(outer) => match outer.pending.remove(&std::ptr::from_ref(query)) {
                 Some(name) => {
                     outer.known.insert(name, cost);
                 }
-                None => outer.relations = outer.relations.saturating_add(cost),
+                None => outer.read(cost),
             },
         }
         self.check(self.total)
@@ -184,6 +221,8 @@ impl Visitor for Expansion<'_> {
         let wildcards = select.projection.iter().filter(wildcard).count() as u64;
         if let Some(frame) = self.open.last_mut() {
             frame.wildcards = frame.wildcards.max(wildcards);
+            let references = select.projection.iter().map(references).max();
+            frame.own_references = frame.own_references.max(references.unwrap_or(0));
         }
         if let GroupByExpr::Expressions(columns, modifiers) = &select.group_by
             && modifiers.contains(&GroupByWithModifier::Cube)
@@ -206,9 +245,9 @@ impl Visitor for Expansion<'_> {
         let Some(frame) = self.open.last_mut() else {
             return ControlFlow::Continue(());
         };
-        frame.relations = frame.relations.saturating_add(cost);
-        let relations = frame.relations;
-        self.check(relations)
+        frame.read(cost);
+        let so_far = Expanded { relations: frame.relations, references: frame.inner_references };
+        self.check(so_far)
     }
 }
 
@@ -217,8 +256,8 @@ mod tests {
     use super::*;
 
     fn cost(sql: &str) -> Result<u64, QueryError> {
-        let views = HashMap::from([("big".to_owned(), 7)]);
-        expansion(&crate::read_only::parse(tokens(sql, 65_536)?)?, &views)
+        let views = HashMap::from([("big".to_owned(), Expanded { relations: 7, references: 1 })]);
+        expansion(&crate::read_only::parse(tokens(sql, 65_536)?)?, &views).map(|expanded| expanded.relations)
     }
 
     #[test]
@@ -242,6 +281,10 @@ mod tests {
         let columns: Vec<String> = (1..30).map(|i| format!("t{i} as (select a.*, a.* from t{} a)", i - 1)).collect();
         let sql = format!("with t0 as (select 1), {} select count(*) from t29", columns.join(", "));
         assert!(matches!(cost(&sql), Err(QueryError::Limit { which: Limit::Relations, .. })));
+        let crossed: Vec<String> =
+            (1..30).map(|i| format!("t{i} as (select x + y as x, x - y as y from t{})", i - 1)).collect();
+        let sql = format!("with t0 as (select 1 as x, 2 as y), {} select x from t29", crossed.join(", "));
+        assert!(cost(&sql).is_err_and(|e| e.to_string().contains("name each other")));
         assert!(cost("select 1 from t group by cube(a,b,c,d,e,f,g,h,i)").is_err());
     }
 

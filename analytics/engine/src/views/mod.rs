@@ -14,6 +14,7 @@ use include_dir::{Dir, include_dir};
 use kizashi_model::tables::Table;
 
 use crate::describe::COLUMNS;
+use crate::shape::Expanded;
 use crate::{EngineError, QueryError, read_only, shape};
 
 pub use testing::{test, test_all};
@@ -66,8 +67,8 @@ impl View {
         read_only::parse(shape::tokens(&self.sql, BYTES_MAX)?)
     }
 
-    /// Tables that it reads.
-    pub(crate) fn cost(&self, known: &HashMap<String, u64>) -> Result<u64, QueryError> {
+    /// How large it is, written out.
+    pub(crate) fn cost(&self, known: &HashMap<String, Expanded>) -> Result<Expanded, QueryError> {
         shape::expansion(&self.statement()?, known)
     }
 
