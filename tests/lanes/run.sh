@@ -10,5 +10,14 @@ lane() {
     "$@"
 }
 
+file_systems() {
+    if [ "$(id -u)" = 0 ]; then
+        cargo test --workspace --test scenarios -- --ignored --nocapture file_systems::
+    else
+        echo "SKIPPED: mounting small file systems takes root" >&2
+    fi
+}
+
+lane file-systems file_systems
 lane kafka tests/lanes/kafka/run.sh
 lane readers tests/lanes/readers/lane.sh
