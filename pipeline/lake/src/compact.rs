@@ -83,7 +83,7 @@ impl Lake {
 }
 
 /// Per day, the small files from the smallest up, as many as fit into one.
-fn groups<'f>(files: &'f [LogicalFileView], files_min: usize, rows_max: usize) -> Vec<Vec<&'f LogicalFileView>> {
+fn groups(files: &[LogicalFileView], files_min: usize, rows_max: usize) -> Vec<Vec<&LogicalFileView>> {
     let mut days: BTreeMap<String, Vec<(usize, &LogicalFileView)>> = BTreeMap::new();
     for file in files {
         let day = file.partition_values_map().remove(PARTITION_COLUMN).flatten();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kizashi_model::{Clock, Topic, TopicPartition};
+use kizashi_model::{Clock, Offsets, Topic, TopicPartition};
 use kizashi_relay::{Batch, Consumer, Partitions, Polled, Relay, RelayError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -21,6 +21,8 @@ use crate::table::primary;
 const GROUP: &str = "lake";
 /// How long an idle consumer waits at a time: a stop is noticed within it.
 const IDLE: Duration = Duration::from_millis(250);
+/// How long the relay may take to say where it ends.
+const ASK_WAIT: Duration = Duration::from_secs(10);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Emptied batches that are kept for their memory.
@@ -30,8 +32,9 @@ const SPARE_MAX: usize = 4;
 /// While the store is full or away nothing more is read, and [`Lake::status`] says why.
 ///
 /// # Errors
-/// What waiting does not mend: a table that is not ours, a damaged relay, a defect.
+/// What waiting does not mend: a table that is not ours, a relay that was damaged or replaced, a defect.
 pub async fn run(lake: Lake, relay: Arc<dyn Relay>, clock: Clock, stop: CancellationToken) -> Result<(), LakeError> {
+    refuse_replaced(&lake, relay.as_ref()).await?;
     let (done, finished) = oneshot::channel();
     let stop = stop.child_token();
     // A caller that drops this future stops the thread too.
@@ -44,6 +47,19 @@ pub async fn run(lake: Lake, relay: Arc<dyn Relay>, clock: Clock, stop: Cancella
     };
     thread::Builder::new().name("lake".to_owned()).spawn(body).map_err(|e| internal(format!("no thread: {e}")))?;
     finished.await.map_err(|_| internal("the writer's thread died; its message is above"))?
+}
+
+/// A log that ends before what was read of it is another log: its records would be taken for known ones and dropped.
+/// A relay that does not answer in time is not judged.
+async fn refuse_replaced(lake: &Lake, relay: &dyn Relay) -> Result<(), LakeError> {
+    let Ok(Ok(ends)) = tokio::time::timeout(ASK_WAIT, relay.end_offsets(&Topic::ALL)).await else { return Ok(()) };
+    for (at, taken) in lake.offsets().iter() {
+        let end = ends.get(at).unwrap_or(0);
+        if end < taken {
+            return Err(LakeError::Replaced { at: at.to_string(), end, taken });
+        }
+    }
+    Ok(())
 }
 
 struct Writer {
@@ -182,7 +198,8 @@ impl Writer {
         let written = self.lake.write(&self.pending.batches, &fence, self.clock.now());
         let committed = self.runtime.block_on(written)?;
         self.pending.clear();
-        self.consumer.committed(&committed);
+        let mine: Offsets = committed.iter().filter(|(at, _)| self.consumer.owns(*at)).collect();
+        self.consumer.committed(&mine);
         Ok(())
     }
 

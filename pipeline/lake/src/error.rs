@@ -25,6 +25,11 @@ pub enum LakeError {
         "the lake's table {table} was changed by another writer {tries} times in a row; run one writer per data folder"
     )]
     Contended { table: &'static str, tries: u32 },
+    /// The relay's log is not the one that the tables were written from.
+    #[error(
+        "the relay's partition {at} ends at offset {end}, but the lake has taken it up to {taken}: its log was replaced. Restore it, or start with a new data folder"
+    )]
+    Replaced { at: String, end: i64, taken: i64 },
     #[error("the lake cannot read the relay: {0}")]
     Relay(#[from] RelayError),
     /// A defect of this program.
@@ -39,7 +44,7 @@ impl LakeError {
         match self {
             Self::Unavailable { .. } | Self::Contended { .. } => true,
             Self::Relay(error) => error.may_retry(),
-            Self::Config(_) | Self::Foreign { .. } | Self::Internal(_) => false,
+            Self::Config(_) | Self::Foreign { .. } | Self::Replaced { .. } | Self::Internal(_) => false,
         }
     }
 }

@@ -196,7 +196,7 @@ pub(crate) fn check_fits(table: Table, snapshot: &Snapshot) -> Result<(), LakeEr
     if let Some(more) = found.get(table.schema().fields().len()) {
         return foreign(format!("it has a column {} that is not known here", more.name()));
     }
-    if snapshot.metadata().partition_columns() != &[PARTITION_COLUMN.to_owned()] {
+    if snapshot.metadata().partition_columns() != [PARTITION_COLUMN.to_owned()] {
         return foreign(format!("it is not partitioned by {PARTITION_COLUMN}"));
     }
     Ok(())

@@ -25,10 +25,9 @@ fn with_header(name: &str, value: &[u8]) -> Entry {
 }
 
 fn body_with(from: &str, to: &str) -> Entry {
-    let sound = String::from_utf8(
-        with_body("").body.is_empty().then(|| event(&result("disk:/", NOW, 1.0), None).body).unwrap(),
-    );
-    with_body(sound.unwrap().replacen(from, to, 1))
+    let sound = String::from_utf8(event(&result("disk:/", NOW, 1.0), None).body).unwrap();
+    assert!(sound.contains(from), "{from} in {sound}");
+    with_body(sound.replacen(from, to, 1))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -162,3 +162,18 @@ async fn a_batch_is_bounded_by_its_rows_and_a_slow_store_only_makes_it_slower() 
     assert!(commits >= 20, "ten batches of two tables each, not {commits} commits");
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_was_emptied_is_refused_instead_of_being_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = Running::start(dir.path(), Arc::new(Faulty::new(Fault::None)), config()).await;
+    running.publish(10).await;
+    running.caught_up().await;
+    running.stop().await;
+    std::fs::rename(dir.path().join("relay"), dir.path().join("relay-before")).unwrap();
+    let mut running = Running::start(dir.path(), Arc::new(Faulty::new(Fault::None)), config()).await;
+    let ended = tokio::time::timeout(SOON, running.task.join_next()).await.expect("it ends by itself");
+    let error = ended.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, LakeError::Replaced { end: 0, .. }), "{error}");
+    assert!(error.to_string().contains("Restore it, or start with a new data folder"), "{error}");
+}
