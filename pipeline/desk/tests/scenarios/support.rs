@@ -61,10 +61,11 @@ impl World {
         Running::start(self.desk.clone(), self.relay.clone())
     }
 
-    /// Lets the desk's consumer take everything that is in the relay now.
+    /// Lets the desk take everything that is in the relay now, and everything that follows from it leave.
     pub async fn drain(&self) {
         let running = self.start();
         self.caught_up().await;
+        self.outbox_empty().await;
         running.stop().await;
     }
 
