@@ -28,7 +28,6 @@ pub use error::DeskError;
 pub use foresight::Recorded;
 pub use intake::{Intake, intake, owned};
 pub use monitor::{MonitorCommit, MonitorSnapshot, Problem};
-pub use outbox::SOURCE;
 pub use positions::{Advance, Position};
 pub use tickets::closure::ClosureCode;
 pub use tickets::{ACTOR, CONSUMER, HistoryEntry, LIMIT_MAX, Ticket, TicketCommand, TicketDetail, TicketFilter, Work};
@@ -42,6 +41,8 @@ pub struct Desk {
 #[derive(Debug)]
 struct Inner {
     database: Database,
+    /// `ce_source` of what leaves this database.
+    source: String,
     clock: Clock,
     monitor: Counters,
     tickets: Counters,
@@ -55,8 +56,10 @@ impl Desk {
     /// `NewerFormat`, `NotWritable`, `Damaged`, `Full`, `Unavailable`; each says what to do.
     pub async fn open(path: &Path, clock: Clock) -> Result<Self, DeskError> {
         let database = Database::open(path).await?;
+        let source = outbox::source(&database).await?;
         let (monitor, tickets) = (Counters::default(), Counters::default());
-        Ok(Self { inner: Arc::new(Inner { database, clock, monitor, tickets, published: AtomicU64::new(0) }) })
+        let published = AtomicU64::new(0);
+        Ok(Self { inner: Arc::new(Inner { database, source, clock, monitor, tickets, published }) })
     }
 
     /// Waits for the write under way and closes the file. Calls on other clones fail from then on.

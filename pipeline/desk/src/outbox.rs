@@ -16,11 +16,19 @@ use sea_orm::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::entities::outbox;
+use crate::database::Database;
+use crate::entities::{identity, outbox};
 use crate::{Desk, DeskError};
 
-/// `ce_source` of everything that leaves this database.
-pub const SOURCE: &str = "kizashi/desk";
+/// `ce_source` of everything that leaves a desk, before the database's own identity.
+const SOURCE: &str = "kizashi/desk";
+
+/// The full `ce_source`, such as `kizashi/desk/5f0c21aa`.
+pub(crate) async fn source(database: &Database) -> Result<String, DeskError> {
+    let row = identity::Entity::find().one(database.reader()).await?;
+    let id = row.ok_or_else(|| DeskError::Damaged("the database does not say who it is".to_owned()))?.id;
+    Ok(format!("{SOURCE}/{id}"))
+}
 
 const HEADERS: [&str; 8] = [
     HEADER_ID,
@@ -53,12 +61,13 @@ pub(crate) async fn put<B: EventBody>(db: &DatabaseTransaction, body: &B) -> Res
     Ok(())
 }
 
-fn event(row: outbox::Model) -> Result<Event, DeskError> {
+fn event(row: outbox::Model, source: &str) -> Result<Event, DeskError> {
     let unreadable = || DeskError::Damaged(format!("row {} of the outbox cannot be read", row.id));
     let stored: Vec<(String, String)> = serde_json::from_value(row.headers.clone()).map_err(|_| unreadable())?;
     let mut headers = Vec::with_capacity(stored.len() + 1);
     for (name, value) in stored {
-        headers.push((*HEADERS.iter().find(|known| **known == name).ok_or_else(unreadable)?, value));
+        let name = *HEADERS.iter().find(|known| **known == name).ok_or_else(unreadable)?;
+        headers.push((name, if name == HEADER_SOURCE { source.to_owned() } else { value }));
     }
     let topic = Topic::from_name(&row.topic).ok_or_else(unreadable)?;
     Ok(Event { topic, key: row.key, headers, body: row.body }.with_sequence(row.id.unsigned_abs()))
@@ -124,7 +133,7 @@ impl Desk {
     ) -> Result<(), DeskError> {
         let Some(last) = rows.last().map(|row| row.id) else { return Ok(()) };
         let count = rows.len() as u64;
-        let events = rows.into_iter().map(event).collect::<Result<Vec<_>, _>>()?;
+        let events = rows.into_iter().map(|row| event(row, &self.inner.source)).collect::<Result<Vec<_>, _>>()?;
         let publish = relay.publish(events);
         tokio::pin!(publish);
         tokio::select! {

@@ -5,6 +5,7 @@ pub mod consumer_offset;
 pub mod consumer_sequence;
 pub mod foresight_record;
 pub mod foresight_state;
+pub mod identity;
 pub mod outbox;
 pub mod problem;
 pub mod ticket;

@@ -7,6 +7,7 @@ use crate::DeskError;
 mod m0001_states;
 mod m0002_tickets;
 mod m0003_foresight;
+mod m0004_identity;
 
 pub struct Migrator;
 
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_states::Migration),
             Box::new(m0002_tickets::Migration),
             Box::new(m0003_foresight::Migration),
+            Box::new(m0004_identity::Migration),
         ]
     }
 }
