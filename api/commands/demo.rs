@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use kizashi_model::{CheckId, TenantId, Timestamp};
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::replay::paced;
+use super::replay::Replay;
 use super::tickets::text;
 use crate::cli::{DemoArgs, Place, SeriesArgs};
 use crate::client::Client;
@@ -18,8 +19,9 @@ use crate::recording::{self, time};
 const ABOUT: &str = include_str!("../../ingest/recordings/machine_temperature.toml");
 const CSV: &str = include_str!("../../ingest/recordings/machine_temperature.csv");
 const TENANT: &str = "demo";
-/// A ticket this long before the failure counts as its sign.
-const SIGN: Duration = Duration::from_secs(48 * 3600);
+/// So long before the failure the replay slows down, and a ticket counts as its sign.
+const SLOW: Duration = Duration::from_secs(48 * 3600);
+const SLOW_MS: i64 = 48 * 3_600_000;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How the recording is played, and what happened in it.
@@ -52,33 +54,48 @@ pub fn run(place: &Place, args: &DemoArgs) -> Result<()> {
     };
     let points = recording::built_in(CSV, &series)?.points;
     let (Some((first, _)), Some((last, _))) = (points.first(), points.last()) else { bail!("the recording is empty") };
-    #[allow(clippy::cast_precision_loss, reason = "a recording of weeks in milliseconds")]
-    let speed = last.since_ms(*first) as f64 / args.within.ms().max(1) as f64;
+    let slow_from = failure_at.minus(SLOW);
+    let (fast, rest) = points.split_at(points.partition_point(|(at, _)| *at < slow_from));
+    let (slow, after) = rest.split_at(rest.partition_point(|(at, _)| *at <= failure_at));
 
     let (client, _own) = product(place)?;
-    println!("A recording, not live: {}, {} to {}", about.title, first.rfc3339(), last.rfc3339());
-    println!("Replayed {speed:.0} times faster into tenant {TENANT} of {}", client.base());
-    println!("Recorded failure: {} at {failure_at}\n", about.failure);
-    let mut signs: Vec<Timestamp> = Vec::new();
-    let mut judge = |ticket: &serde_json::Value| {
+    println!("A recording, not live: {}, {first} to {last}", about.title);
+    println!("Replayed into tenant {TENANT} of {}, the days before the failure more slowly", client.base());
+    println!("What is on record: {} at {failure_at}\n", about.failure);
+    let mut sign: Option<Timestamp> = None;
+    let mut show = |ticket: &Value| {
         let at = time(text(ticket, "opened_at")).unwrap_or_default();
         let ahead = failure_at.since_ms(at);
         println!("{at}  ticket #{}: {}  ({})", ticket["number"], text(ticket, "title"), relative(ahead));
-        if (0..=i64::try_from(SIGN.as_millis()).unwrap_or(i64::MAX)).contains(&ahead) {
-            signs.push(at);
+        if (0..=SLOW_MS).contains(&ahead) {
+            sign = Some(sign.map_or(at, |earlier| earlier.min(at)));
         }
     };
-    let totals = paced(&client, &series, &points, speed, &mut judge)?;
+    let half = args.within.duration().as_secs_f64() / 2.0;
+    let mut replay = Replay::new(&client, &series, points.len(), &mut show)?;
+    replay.play(fast, speed(fast, half))?;
+    replay.play(slow, speed(slow, half))?;
+    replay.say(&format!("{failure_at}  the recorded failure: {}", about.failure));
+    replay.play(after, speed(slow, half))?;
+    let totals = replay.finish(*last)?;
     if totals.accepted == 0 {
         println!("The recording was already there, so nothing is new; `kizashi tickets --tenant {TENANT} --all` shows what it led to.");
         return Ok(());
     }
-    match signs.iter().min() {
-        Some(at) => println!("\nThe sign: a ticket {}.", relative(failure_at.since_ms(*at))),
-        None => println!("\nNo ticket in the {} h before the recorded failure.", SIGN.as_secs() / 3600),
+    match sign {
+        Some(at) => println!("\nThe sign: a ticket {}.", relative(failure_at.since_ms(at))),
+        None => println!("\nNo ticket in the {} h before the recorded failure.", SLOW.as_secs() / 3600),
     }
     println!("Look at it: kizashi tickets --tenant {TENANT} --all");
     Ok(())
+}
+
+/// How many times faster than it happened, to play the points in so many seconds.
+fn speed(points: &[(Timestamp, f64)], seconds: f64) -> f64 {
+    let (Some((first, _)), Some((last, _))) = (points.first(), points.last()) else { return 1.0 };
+    #[allow(clippy::cast_precision_loss, reason = "a recording of weeks in milliseconds")]
+    let happened = last.since_ms(*first) as f64 / 1e3;
+    (happened / seconds.max(1.0)).max(1.0)
 }
 
 fn relative(ahead_ms: i64) -> String {

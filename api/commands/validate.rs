@@ -1,7 +1,7 @@
 //! `kizashi validate`: everything that can be known to be wrong before starting.
 
 use anyhow::{Result, bail};
-use kizashi_foresight::{Registry, TestReport};
+use kizashi_foresight::{Foresight, Registry, TestReport};
 
 use crate::cli::{Place, ValidateArgs};
 use crate::config::{self, load};
@@ -22,7 +22,10 @@ pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
         let views = loaded.queries.as_ref().map(|q| q.join("views")).filter(|v| v.is_dir());
         let tested = kizashi_engine::views::test_all(views.as_deref()).await?;
         println!("{tested} tests of views: good");
-        judge(&Registry::load(loaded.queries.as_deref())?.test().await?)
+        let registry = Registry::load(loaded.queries.as_deref())?;
+        let engine = crate::up::engine(&loaded.data.join("lake"), &loaded)?;
+        Foresight::new(engine, registry.clone()).check(&loaded.config.host.tenant).await?;
+        judge(&registry.test().await?)
     })?;
     if args.run {
         let mut bad = 0;

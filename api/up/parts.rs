@@ -86,7 +86,7 @@ impl Parts {
 /// # Errors
 /// When the configuration or a view is wrong.
 pub fn engine(lake_root: &Path, loaded: &Loaded) -> Result<Engine> {
-    let mut builder = Engine::builder(lake_root, loaded.config.sql.clone());
+    let mut builder = Engine::builder(lake_root, loaded.config.sql.clone()).spill_dir(&loaded.data.join("spill"));
     for function in kizashi_foresight::functions() {
         builder = builder.udwf(function);
     }

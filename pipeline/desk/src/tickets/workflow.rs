@@ -92,6 +92,25 @@ fn explained(summary: &str, runbook: Option<&str>) -> Option<String> {
     Some(bounded(&text, COMMENT_BYTES_MAX).to_owned())
 }
 
+/// A value as a title shows it: two decimals, or an exponent where that says more.
+fn figure(value: f64) -> String {
+    let size = value.abs();
+    if size >= 1e9 || (size > 0.0 && size < 0.01) {
+        return format!("{value:.2e}");
+    }
+    let text = format!("{value:.2}");
+    text.strip_suffix(".00").unwrap_or(&text).to_owned()
+}
+
+/// RFC 3339 in UTC to the minute, without its `T`.
+fn minute(at: Timestamp) -> String {
+    let text = at.rfc3339();
+    match text.get(..16) {
+        Some(minute) => format!("{} UTC", minute.replace('T', " ")),
+        None => text,
+    }
+}
+
 /// The ticket (its number is given by the store) that the event opens. `None` when it only ends something.
 pub(crate) fn open(cause: &Cause, now: Timestamp) -> Option<(Ticket, Entry)> {
     let (kind, check_id, title, priority, recorded) = match cause {
@@ -102,11 +121,13 @@ pub(crate) fn open(cause: &Cause, now: Timestamp) -> Option<(Ticket, Entry)> {
             (TicketKind::Incident, &e.check_id, title, priority(e.state), e.recorded)
         }
         Cause::Finding(e) => {
-            let title = format!("{} {}: {}", e.check_id, e.detector, e.summary);
+            let (low, high) = (figure(e.expected_low), figure(e.expected_high));
+            let title = format!("{} {} is unusual: {} (expected {low} to {high})", e.check_id, e.metric, figure(e.value));
             (TicketKind::Finding, &e.check_id, title, 4, e.recorded)
         }
         Cause::Prediction(e) => {
-            let title = format!("{} {}: {}", e.check_id, e.predictor, e.summary);
+            let (limit, at) = (figure(e.limit_value), minute(e.expected_at_ms));
+            let title = format!("{} {} will reach {limit} about {at}", e.check_id, e.metric);
             (TicketKind::Prediction, &e.check_id, title, 3, e.recorded)
         }
     };
