@@ -49,14 +49,18 @@ pub struct Place {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Start everything in this process (the default command)
-    #[command(after_help = "SIGTERM and Ctrl-C drain and stop within 20 s. SIGHUP reads the checks again and keeps their states.")]
+    #[command(
+        after_help = "SIGTERM and Ctrl-C drain and stop within 20 s. SIGHUP reads the checks again and keeps their states."
+    )]
     Up(UpArgs),
     /// Check the configuration, the queries and their tests without starting anything
     Validate(ValidateArgs),
     /// Ask the running product in SQL
-    #[command(after_help = "Tables: check_results, samples, problems, ticket_events, findings, predictions, rejects.\n\
+    #[command(
+        after_help = "Tables: check_results, samples, problems, ticket_events, findings, predictions, rejects.\n\
         Views:  current_state, tickets, open_tickets, availability_per_day and more; `select * from columns` explains each column.\n\n\
-        Example: kizashi sql --format csv \"select slot, value from samples where metric = 'used_percent' order by slot\"")]
+        Example: kizashi sql --format csv \"select slot, value from samples where metric = 'used_percent' order by slot\""
+    )]
     Sql(SqlArgs),
     /// List tickets, read one, and work on it
     Tickets(TicketsArgs),
@@ -143,11 +147,22 @@ pub struct TicketsArgs {
 #[derive(Subcommand, Debug)]
 pub enum TicketAction {
     /// One ticket with its history and evidence
-    Show { number: i64 },
-    Comment { number: i64, text: String },
-    Assign { number: i64, person: String },
+    Show {
+        number: i64,
+    },
+    Comment {
+        number: i64,
+        text: String,
+    },
+    Assign {
+        number: i64,
+        person: String,
+    },
     /// 1 (highest) to 5
-    Prioritise { number: i64, priority: u8 },
+    Prioritise {
+        number: i64,
+        priority: u8,
+    },
     Close {
         number: i64,
         /// fixed, false_alarm, duplicate, no_action_needed or expected
@@ -156,7 +171,11 @@ pub enum TicketAction {
         #[arg(long)]
         comment: Option<String>,
     },
-    Reopen { number: i64, #[arg(long)] comment: Option<String> },
+    Reopen {
+        number: i64,
+        #[arg(long)]
+        comment: Option<String>,
+    },
 }
 
 /// How a file of times and values becomes samples of a check.

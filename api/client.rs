@@ -32,7 +32,10 @@ impl Client {
         let token = match &place.token {
             Some(token) => token.clone(),
             None => stored_token(&loaded.data)?.with_context(|| {
-                format!("no token in {}; start the product with `kizashi`, or give --token and --url", loaded.data.display())
+                format!(
+                    "no token in {}; start the product with `kizashi`, or give --token and --url",
+                    loaded.data.display()
+                )
             })?,
         };
         let agent = ureq::Agent::config_builder()
@@ -101,7 +104,13 @@ impl Client {
 fn body(answer: ureq::http::Response<ureq::Body>) -> Result<Vec<u8>> {
     let status = answer.status();
     let mut bytes = Vec::new();
-    answer.into_body().into_with_config().limit(ANSWER_BYTES_MAX).reader().read_to_end(&mut bytes).context("the answer broke off")?;
+    answer
+        .into_body()
+        .into_with_config()
+        .limit(ANSWER_BYTES_MAX)
+        .reader()
+        .read_to_end(&mut bytes)
+        .context("the answer broke off")?;
     if status.is_success() {
         return Ok(bytes);
     }

@@ -31,7 +31,9 @@ impl DataFolder {
     /// When the folder cannot be written, is in use, or has a newer format.
     pub fn open(root: &Path) -> Result<Self> {
         let shown = root.display();
-        std::fs::create_dir_all(root).with_context(|| format!("the data folder {shown} cannot be made; set `data` or --data to a folder that this user may write"))?;
+        std::fs::create_dir_all(root).with_context(|| {
+            format!("the data folder {shown} cannot be made; set `data` or --data to a folder that this user may write")
+        })?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -41,9 +43,13 @@ impl DataFolder {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                bail!("the data folder {shown} is in use by another kizashi; stop it, or give this one its own folder with --data")
+                bail!(
+                    "the data folder {shown} is in use by another kizashi; stop it, or give this one its own folder with --data"
+                )
             }
-            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("{shown}/lock cannot be locked")),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("{shown}/lock cannot be locked"));
+            }
         }
         let folder = Self { root: root.to_path_buf(), _lock: lock };
         folder.check_format()?;
@@ -56,7 +62,8 @@ impl DataFolder {
             return write_whole(&path, format!("{FORMAT}\n").as_bytes(), 0o644);
         }
         let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let format: u32 = text.trim().parse().with_context(|| format!("{} should hold a number, not {text:?}", path.display()))?;
+        let format: u32 =
+            text.trim().parse().with_context(|| format!("{} should hold a number, not {text:?}", path.display()))?;
         if format > FORMAT {
             bail!(
                 "the data folder {} has format {format}, and this kizashi knows formats up to {FORMAT}; start the newer kizashi that wrote it",
@@ -107,7 +114,9 @@ pub fn stored_token(root: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text.trim().to_owned()).filter(|t| !t.is_empty())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("{} cannot be read; give the token with --token", path.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("{} cannot be read; give the token with --token", path.display()))
+        }
     }
 }
 

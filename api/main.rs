@@ -1,5 +1,9 @@
 //! `kizashi`: the command line. The only place that sees every crate; it dispatches and prints, the work is elsewhere.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on standard output and standard error")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line speaks on standard output and standard error"
+)]
 
 mod cli;
 mod client;

@@ -95,7 +95,11 @@ fn collect(batches: Batches, args: &SeriesArgs) -> Result<Recording> {
         }
     }
     if recording.points.is_empty() {
-        bail!("{shown}: no row can be used ({} rejected: {})", recording.rejected.count, recording.rejected.first.join("; "));
+        bail!(
+            "{shown}: no row can be used ({} rejected: {})",
+            recording.rejected.count,
+            recording.rejected.first.join("; ")
+        );
     }
     Ok(recording)
 }
@@ -124,7 +128,11 @@ fn column(batch: &RecordBatch, name: &str, path: &Path) -> Result<ArrayRef> {
     batch.column_by_name(name).cloned().with_context(|| {
         let schema = batch.schema();
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-        format!("{}: there is no column {name:?}; it has {}; name yours with --time and --value", path.display(), names.join(", "))
+        format!(
+            "{}: there is no column {name:?}; it has {}; name yours with --time and --value",
+            path.display(),
+            names.join(", ")
+        )
     })
 }
 
@@ -169,8 +177,7 @@ pub fn time(text: &str) -> Result<Timestamp> {
     if let Some(t) = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|d| d.and_hms_opt(0, 0, 0)) {
         return Ok(Timestamp(t.and_utc().timestamp_millis()));
     }
-    text.parse::<f64>()
-        .ok()
-        .and_then(from_number)
-        .with_context(|| format!("{text:?} is not a time: write 2026-01-31T09:30:00Z, a date, or seconds since the epoch"))
+    text.parse::<f64>().ok().and_then(from_number).with_context(|| {
+        format!("{text:?} is not a time: write 2026-01-31T09:30:00Z, a date, or seconds since the epoch")
+    })
 }

@@ -20,14 +20,29 @@ fn allowed() -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn crates_only_look_where_the_architecture_allows() {
-    let metadata = MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).no_deps().other_options(["--offline".into()]).exec().unwrap();
+    let metadata = MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .no_deps()
+        .other_options(["--offline".into()])
+        .exec()
+        .unwrap();
     let allowed = allowed();
     let mut seen = BTreeSet::new();
     for package in metadata.workspace_packages().iter().filter(|p| p.name.as_str() != "kizashi") {
-        let may = allowed.get(package.name.as_str()).unwrap_or_else(|| panic!("{} has no row in ARCHITECTURE.md", package.name));
-        let ours = package.dependencies.iter().filter(|d| d.name.starts_with("kizashi-") && d.kind != DependencyKind::Development);
+        let may = allowed
+            .get(package.name.as_str())
+            .unwrap_or_else(|| panic!("{} has no row in ARCHITECTURE.md", package.name));
+        let ours = package
+            .dependencies
+            .iter()
+            .filter(|d| d.name.starts_with("kizashi-") && d.kind != DependencyKind::Development);
         for dependency in ours {
-            assert!(may.contains(&dependency.name), "{} looks at {}, which ARCHITECTURE.md does not allow", package.name, dependency.name);
+            assert!(
+                may.contains(&dependency.name),
+                "{} looks at {}, which ARCHITECTURE.md does not allow",
+                package.name,
+                dependency.name
+            );
         }
         seen.insert(package.name.to_string());
     }
@@ -37,7 +52,11 @@ fn crates_only_look_where_the_architecture_allows() {
 
 #[test]
 fn analytics_never_compiles_librdkafka() {
-    let metadata = MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).other_options(["--offline".into()]).exec().unwrap();
+    let metadata = MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .other_options(["--offline".into()])
+        .exec()
+        .unwrap();
     let resolve = metadata.resolve.as_ref().unwrap();
     let name = |id: &cargo_metadata::PackageId| metadata[id].name.to_string();
     for start in ["kizashi-engine", "kizashi-foresight"] {

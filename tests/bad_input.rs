@@ -102,7 +102,10 @@ fn sql_that_writes_or_does_not_parse_or_does_not_end_is_an_error_and_the_product
         "select count(*) from generate_series(1, 100000000000) a, generate_series(1, 100000000000) b",
     ] {
         let answer = product.sql(statement);
-        assert!(answer.as_ref().is_err_and(|e| e.starts_with('4') || e.starts_with("503") || e.starts_with("504")), "{statement}: {answer:?}");
+        assert!(
+            answer.as_ref().is_err_and(|e| e.starts_with('4') || e.starts_with("503") || e.starts_with("504")),
+            "{statement}: {answer:?}"
+        );
         assert_eq!(product.sql("select 1 as one").unwrap(), [json!({"one": 1})]);
     }
 }
@@ -123,7 +126,12 @@ fn an_import_of_nonsense_says_which_rows_and_takes_the_rest() {
     };
     let said = import();
     assert!(said.contains("2 accepted, 0 already there, 4 rejected"), "{said}");
-    for words in ["row 2: the value NaN is not finite", "row 3: the time cannot be read", "row 4: the value is missing", "ahead of its receipt"] {
+    for words in [
+        "row 2: the value NaN is not finite",
+        "row 3: the time cannot be read",
+        "row 4: the value is missing",
+        "ahead of its receipt",
+    ] {
         assert!(said.contains(words), "{words:?} is not in {said}");
     }
     assert!(import().contains("0 accepted, 2 already there"), "the same file again changes nothing");

@@ -41,7 +41,9 @@ fn a_process_that_stops_gets_one_ticket_that_its_return_resolves() {
     let mut process = sleeper(&mark);
     let product = Product::start(
         folder.path(),
-        &Settings::quiet(&format!("[[check]]\nid = \"worker\"\n{QUICK}process = {{ pattern = \"while.*{mark}\", min = 1 }}\n")),
+        &Settings::quiet(&format!(
+            "[[check]]\nid = \"worker\"\n{QUICK}process = {{ pattern = \"while.*{mark}\", min = 1 }}\n"
+        )),
     );
     state(&product, "worker", "OK");
     assert_eq!(product.tickets("tenant=default").unwrap().len(), 0);
@@ -55,7 +57,9 @@ fn a_process_that_stops_gets_one_ticket_that_its_return_resolves() {
     product.kill();
     let product = Product::start(
         folder.path(),
-        &Settings::quiet(&format!("[[check]]\nid = \"worker\"\n{QUICK}process = {{ pattern = \"while.*{mark}\", min = 1 }}\n")),
+        &Settings::quiet(&format!(
+            "[[check]]\nid = \"worker\"\n{QUICK}process = {{ pattern = \"while.*{mark}\", min = 1 }}\n"
+        )),
     );
     one_ticket(&product, "worker", "open");
     let mut process = sleeper(&mark);
@@ -64,7 +68,8 @@ fn a_process_that_stops_gets_one_ticket_that_its_return_resolves() {
     process.wait().unwrap();
 
     let detail = product.get("/api/v1/tickets/default/1").unwrap();
-    let actions: Vec<&str> = detail["history"].as_array().unwrap().iter().map(|h| h["action"].as_str().unwrap()).collect();
+    let actions: Vec<&str> =
+        detail["history"].as_array().unwrap().iter().map(|h| h["action"].as_str().unwrap()).collect();
     assert_eq!((actions[0], actions.iter().filter(|a| **a == "resolved").count()), ("opened", 1), "{detail}");
     until("the ticket's events are in the lake", SOON, || {
         let rows = product.sql("select action from ticket_events order by sequence")?;
@@ -92,7 +97,9 @@ fn a_web_page_that_goes_down_gets_one_ticket_and_a_person_closes_it() {
     });
     let product = Product::start(
         folder.path(),
-        &Settings::quiet(&format!("[[check]]\nid = \"web\"\n{QUICK}url = {{ address = \"http://{address}/\", body = \"hel+o\" }}\n")),
+        &Settings::quiet(&format!(
+            "[[check]]\nid = \"web\"\n{QUICK}url = {{ address = \"http://{address}/\", body = \"hel+o\" }}\n"
+        )),
     );
     state(&product, "web", "OK");
     stop.send(()).unwrap();
@@ -113,7 +120,9 @@ fn a_web_page_that_goes_down_gets_one_ticket_and_a_person_closes_it() {
 #[test]
 fn sighup_reloads_the_checks_and_keeps_the_states() {
     let folder = tempfile::tempdir().unwrap();
-    let check = |id: &str| format!("[[check]]\nid = \"{id}\"\n{QUICK}process = {{ name = \"no-such-process-here\", min = 1 }}\n");
+    let check = |id: &str| {
+        format!("[[check]]\nid = \"{id}\"\n{QUICK}process = {{ name = \"no-such-process-here\", min = 1 }}\n")
+    };
     let product = Product::start(folder.path(), &Settings::quiet(&(check("stays") + &check("goes"))));
     one_ticket(&product, "stays", "open");
     one_ticket(&product, "goes", "open");

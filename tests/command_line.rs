@@ -22,9 +22,13 @@ fn the_schema_of_the_configuration_accepts_what_is_valid_and_nothing_else() {
     let schema: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     assert!(validator.is_valid(&serde_json::json!({})), "every key is optional");
-    assert!(validator.is_valid(&serde_json::json!({"check": [{"id": "root", "interval": "30s", "disk": {"path": "/"}}]})));
+    assert!(
+        validator.is_valid(&serde_json::json!({"check": [{"id": "root", "interval": "30s", "disk": {"path": "/"}}]}))
+    );
     assert!(!validator.is_valid(&serde_json::json!({"colour": "red"})));
-    assert!(!validator.is_valid(&serde_json::json!({"check": [{"id": "root", "disk": {"path": "/", "colour": "red"}}]})));
+    assert!(
+        !validator.is_valid(&serde_json::json!({"check": [{"id": "root", "disk": {"path": "/", "colour": "red"}}]}))
+    );
 }
 
 #[test]
@@ -52,7 +56,10 @@ fn sigterm_drains_and_the_commands_find_the_product_by_its_data_folder() {
     let folder = tempfile::tempdir().unwrap();
     let product = Product::start(folder.path(), &Settings::default());
     until("this host's checks are in SQL", Duration::from_secs(60), || {
-        let out = run(folder.path(), &["sql", "--format", "csv", "select check_id, state from current_state order by check_id"]);
+        let out = run(
+            folder.path(),
+            &["sql", "--format", "csv", "select check_id, state from current_state order by check_id"],
+        );
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
         if text.contains("cpu,") && text.contains("memory,") && text.contains("disk:") {
             Ok(())

@@ -53,7 +53,12 @@ impl Dice {
 fn settings(home: &Path, seed: u64) -> Settings {
     let relay = std::env::var("KIZASHI_KAFKA").map_or_else(
         |_| String::new(),
-        |broker| format!("[relay.kafka]\nbootstrap_servers = \"{broker}\"\ntopic_prefix = \"crash-{seed}-{}\"\n", std::process::id()),
+        |broker| {
+            format!(
+                "[relay.kafka]\nbootstrap_servers = \"{broker}\"\ntopic_prefix = \"crash-{seed}-{}\"\n",
+                std::process::id()
+            )
+        },
     );
     let log = home.join("watched.log");
     Settings::quiet(&format!(
@@ -112,7 +117,10 @@ fn group(seed: u64) {
     let produced = feeder.join().unwrap();
     assert!(produced.points.values().map(Vec::len).sum::<usize>() > 0, "the feeder got through");
     let lines = lines.load(Ordering::SeqCst);
-    println!("  compares {} imported results and {lines} log lines", produced.points.values().map(Vec::len).sum::<usize>());
+    println!(
+        "  compares {} imported results and {lines} log lines",
+        produced.points.values().map(Vec::len).sum::<usize>()
+    );
     compare(&last, &produced, lines, seed);
 }
 
@@ -148,8 +156,11 @@ fn compare(product: &Product, produced: &Produced, lines: u64, seed: u64) {
     let context = |what: &str| format!("{what} (KIZASHI_SEED={seed})\n{}", product.said());
 
     // The lake: every produced row, once.
-    let expected: BTreeMap<(String, i64), u64> =
-        produced.points.iter().flat_map(|(c, p)| p.iter().map(move |(at, v)| ((c.clone(), *at), v.to_bits()))).collect();
+    let expected: BTreeMap<(String, i64), u64> = produced
+        .points
+        .iter()
+        .flat_map(|(c, p)| p.iter().map(move |(at, v)| ((c.clone(), *at), v.to_bits())))
+        .collect();
     let total = expected.len();
     until(&context("every result is in the lake"), SETTLED_WITHIN, || {
         let rows = product.sql("select count(*) as n from check_results where tenant = 'crash'")?;
@@ -160,10 +171,20 @@ fn compare(product: &Product, produced: &Produced, lines: u64, seed: u64) {
     assert_eq!(rows.len(), total, "{}", context("samples lost or there twice"));
     for row in &rows {
         let key = (row["check_id"].as_str().unwrap().to_owned(), row["slot"].as_i64().unwrap() / 1_000);
-        assert_eq!(expected.get(&key).copied(), row["value"].as_f64().map(f64::to_bits), "{}", context("a foreign value"));
+        assert_eq!(
+            expected.get(&key).copied(),
+            row["value"].as_f64().map(f64::to_bits),
+            "{}",
+            context("a foreign value")
+        );
     }
     let distinct = product.sql("select count(*) as n, count(distinct check_id || '@' || slot) as d from check_results where tenant = 'crash'").unwrap();
-    assert_eq!((distinct[0]["n"].as_u64(), distinct[0]["d"].as_u64()), (Some(total as u64), Some(total as u64)), "{}", context("check_results"));
+    assert_eq!(
+        (distinct[0]["n"].as_u64(), distinct[0]["d"].as_u64()),
+        (Some(total as u64), Some(total as u64)),
+        "{}",
+        context("check_results")
+    );
 
     // The judgement: what the pure state machine makes of the same results.
     let (states, problems) = judged(produced);
@@ -172,26 +193,49 @@ fn compare(product: &Product, produced: &Produced, lines: u64, seed: u64) {
         let n = rows[0]["n"].as_u64().unwrap();
         if n >= problems.len() as u64 { Ok(()) } else { Err(format!("{n} of {}", problems.len())) }
     });
-    let mut stored: Vec<String> = all(product, "select problem_id, phase, state, cast(at as bigint) as at from problems where tenant = 'crash'")
-        .iter()
-        .map(|r| format!("{} {} {} {}", r["problem_id"].as_str().unwrap(), r["phase"].as_str().unwrap(), r["state"].as_str().unwrap(), r["at"].as_i64().unwrap() / 1_000))
-        .collect();
+    let mut stored: Vec<String> =
+        all(product, "select problem_id, phase, state, cast(at as bigint) as at from problems where tenant = 'crash'")
+            .iter()
+            .map(|r| {
+                format!(
+                    "{} {} {} {}",
+                    r["problem_id"].as_str().unwrap(),
+                    r["phase"].as_str().unwrap(),
+                    r["state"].as_str().unwrap(),
+                    r["at"].as_i64().unwrap() / 1_000
+                )
+            })
+            .collect();
     stored.sort();
     assert_eq!(stored, problems, "{}", context("problems"));
     for (check, state) in states {
         let current = product.get(&format!("/api/v1/checks?tenant=crash&check_id={check}")).unwrap();
-        assert_eq!(current["items"][0]["current"]["state"].as_str(), Some(state.as_str()), "{}: {current}", context("current state"));
+        assert_eq!(
+            current["items"][0]["current"]["state"].as_str(),
+            Some(state.as_str()),
+            "{}: {current}",
+            context("current state")
+        );
     }
 
     // One ticket per problem, and its history without a gap or a repeat.
-    let opened: BTreeSet<String> = problems.iter().filter(|p| p.contains(" opened ")).map(|p| format!("incident:{}", p.split(' ').next().unwrap())).collect();
+    let opened: BTreeSet<String> = problems
+        .iter()
+        .filter(|p| p.contains(" opened "))
+        .map(|p| format!("incident:{}", p.split(' ').next().unwrap()))
+        .collect();
     let ended = problems.iter().filter(|p| p.contains(" recovered ")).count();
     until(&context("every ticket event is in the lake"), SETTLED_WITHIN, || {
-        let rows = product.sql("select count(*) as n from ticket_events where tenant = 'crash' and action in ('opened', 'resolved')")?;
+        let rows = product.sql(
+            "select count(*) as n from ticket_events where tenant = 'crash' and action in ('opened', 'resolved')",
+        )?;
         let n = rows[0]["n"].as_u64().unwrap();
         if n >= (opened.len() + ended) as u64 { Ok(()) } else { Err(format!("{n} of {}", opened.len() + ended)) }
     });
-    let events = all(product, "select ticket_key, number, sequence, action from ticket_events where tenant = 'crash' order by number, sequence");
+    let events = all(
+        product,
+        "select ticket_key, number, sequence, action from ticket_events where tenant = 'crash' order by number, sequence",
+    );
     let mut keys = BTreeSet::new();
     let mut next: BTreeMap<i64, i64> = BTreeMap::new();
     for event in &events {
@@ -205,13 +249,16 @@ fn compare(product: &Product, produced: &Produced, lines: u64, seed: u64) {
 
     // The live check: every line counted once, and no slot run twice.
     until(&context("every line is counted"), SETTLED_WITHIN, || {
-        let rows = product.sql("select coalesce(sum(value), 0) as n from samples where check_id = 'lines' and metric = 'matches'")?;
+        let rows = product
+            .sql("select coalesce(sum(value), 0) as n from samples where check_id = 'lines' and metric = 'matches'")?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let n = rows[0]["n"].as_f64().unwrap() as u64;
         assert!(n <= lines, "{}", context(&format!("{n} lines counted of {lines} written")));
         if n == lines { Ok(()) } else { Err(format!("{n} of {lines}")) }
     });
-    let slots = product.sql("select count(*) as n, count(distinct slot) as d from check_results where check_id = 'lines'").unwrap();
+    let slots = product
+        .sql("select count(*) as n, count(distinct slot) as d from check_results where check_id = 'lines'")
+        .unwrap();
     assert_eq!(slots[0]["n"], slots[0]["d"], "{}", context("a slot ran twice"));
     let rejects = product.sql("select count(*) as n from rejects").unwrap();
     assert_eq!(rejects[0]["n"].as_u64(), Some(0), "{}", context("rejects"));
@@ -222,7 +269,9 @@ fn all(product: &Product, statement: &str) -> Vec<Value> {
     const PAGE: usize = 5_000;
     let mut rows = Vec::new();
     loop {
-        let page = product.sql(&format!("select * from ({statement}) order by 1, 2, 3 limit {PAGE} offset {}", rows.len())).unwrap();
+        let page = product
+            .sql(&format!("select * from ({statement}) order by 1, 2, 3 limit {PAGE} offset {}", rows.len()))
+            .unwrap();
         let last = page.len() < PAGE;
         rows.extend(page);
         if last {

@@ -17,7 +17,11 @@ struct Small(PathBuf);
 impl Small {
     fn mount(at: &Path, size: &str) -> Self {
         std::fs::create_dir_all(at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at).status().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(at)
+            .status()
+            .unwrap();
         assert!(mounted.success(), "mounting takes root");
         Self(at.to_path_buf())
     }
@@ -90,7 +94,8 @@ fn on_a_full_disk_nothing_is_lost_and_it_goes_on_when_there_is_room() {
         )),
     );
     let counted = || -> Result<u64, String> {
-        let rows = product.sql("select cast(coalesce(sum(value), 0) as bigint) as n from samples where metric = 'matches'")?;
+        let rows =
+            product.sql("select cast(coalesce(sum(value), 0) as bigint) as n from samples where metric = 'matches'")?;
         rows[0]["n"].as_u64().ok_or_else(|| format!("{rows:?}"))
     };
     let mut written = 0;

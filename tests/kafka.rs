@@ -40,9 +40,11 @@ fn what_does_not_decode_is_kept_as_a_reject_and_stops_nothing() {
     let prefix = format!("rejects-{}", std::process::id());
     let topic = format!("{prefix}.check-results");
     // Somebody else's topic takes larger messages than the product would send.
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", broker()).create().unwrap();
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", broker()).create().unwrap();
     let wide = NewTopic::new(&topic, 1, TopicReplication::Fixed(1)).set("max.message.bytes", "15000000");
-    let made = tokio::runtime::Runtime::new().unwrap().block_on(admin.create_topics([&wide], &AdminOptions::new())).unwrap();
+    let made =
+        tokio::runtime::Runtime::new().unwrap().block_on(admin.create_topics([&wide], &AdminOptions::new())).unwrap();
     assert!(made.iter().all(Result::is_ok), "{made:?}");
     let product = Product::start(folder.path(), &settings(&prefix, ""));
     let producer: BaseProducer =
@@ -83,10 +85,15 @@ fn what_does_not_decode_is_kept_as_a_reject_and_stops_nothing() {
         let rows = product.sql("select value from samples where check_id = 'after'")?;
         if rows == [json!({"value": 1e308})] { Ok(()) } else { Err(format!("{rows:?}\n{}", product.said())) }
     });
-    let rejects = product.sql("select reason, topic, \"partition\", \"offset\", payload_bytes from rejects order by \"offset\"").unwrap();
+    let rejects = product
+        .sql("select reason, topic, \"partition\", \"offset\", payload_bytes from rejects order by \"offset\"")
+        .unwrap();
     assert_eq!(rejects.len(), cases.len(), "{rejects:?}");
     for ((_, words, body), reject) in cases.iter().zip(&rejects) {
-        assert_eq!((reject["topic"].as_str(), reject["payload_bytes"].as_u64()), (Some("check-results"), Some(body.len() as u64)));
+        assert_eq!(
+            (reject["topic"].as_str(), reject["payload_bytes"].as_u64()),
+            (Some("check-results"), Some(body.len() as u64))
+        );
         if *words != "not JSON" && *words != "NaN" {
             assert!(reject["reason"].as_str().unwrap().contains(words), "{words:?} is not in {reject}");
         }
@@ -117,7 +124,8 @@ fn a_broker_that_is_away_at_start_and_later_costs_nothing() {
     );
     let counted = |product: &Product, goal: u64| {
         until("every line is counted", SOON, || {
-            let rows = product.sql("select cast(coalesce(sum(value), 0) as bigint) as n from samples where metric = 'matches'")?;
+            let rows = product
+                .sql("select cast(coalesce(sum(value), 0) as bigint) as n from samples where metric = 'matches'")?;
             let n = rows[0]["n"].as_u64().ok_or_else(|| format!("{rows:?}"))?;
             assert!(n <= goal, "{n} counted of {goal}");
             if n == goal { Ok(()) } else { Err(format!("{n} of {goal}\n{}", product.said())) }

@@ -25,7 +25,20 @@ fn filling(minutes: i64) -> String {
 }
 
 fn import(product: &Product, file: &str, check: &str) {
-    let args = ["import", file, "--check", check, "--metric", "used_percent", "--unit", "%", "--limit", "100", "--critical", "99"];
+    let args = [
+        "import",
+        file,
+        "--check",
+        check,
+        "--metric",
+        "used_percent",
+        "--unit",
+        "%",
+        "--limit",
+        "100",
+        "--critical",
+        "99",
+    ];
     let out = run(&product.home, &args);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
@@ -33,7 +46,8 @@ fn import(product: &Product, file: &str, check: &str) {
 #[test]
 fn a_file_system_that_is_going_to_be_full_gets_its_ticket_before_it_is() {
     let folder = tempfile::tempdir().unwrap();
-    let product = Product::start(folder.path(), &Settings::quiet("[lake]\nlinger = \"100ms\"\n[foresight]\ntick = \"200ms\"\n"));
+    let product =
+        Product::start(folder.path(), &Settings::quiet("[lake]\nlinger = \"100ms\"\n[foresight]\ntick = \"200ms\"\n"));
     // What is known while there is still room.
     std::fs::write(folder.path().join("early.csv"), filling(560)).unwrap();
     import(&product, "early.csv", "disk:/backup");
@@ -59,17 +73,26 @@ fn a_file_system_that_is_going_to_be_full_gets_its_ticket_before_it_is() {
     std::fs::write(folder.path().join("whole.csv"), filling(900)).unwrap();
     import(&product, "whole.csv", "disk:/backup");
     let scored = until("the prediction is scored", SOON, || {
-        let rows = product.sql("select prediction_id, outcome, outcome_reason from predictions where phase = 'scored'")?;
+        let rows =
+            product.sql("select prediction_id, outcome, outcome_reason from predictions where phase = 'scored'")?;
         rows.first().cloned().ok_or_else(|| format!("none\n{}", product.said()))
     });
-    assert_eq!((&scored["prediction_id"], scored["outcome"].as_str()), (&made["prediction_id"], Some("hit")), "{scored}");
+    assert_eq!(
+        (&scored["prediction_id"], scored["outcome"].as_str()),
+        (&made["prediction_id"], Some("hit")),
+        "{scored}"
+    );
     assert_eq!(product.tickets("tenant=default&check_id=disk:/backup&kind=prediction").unwrap().len(), 1);
 
     // The backtest decides as the live run did.
     let out = run(&product.home, &["backtest", "resource_exhaustion", "--json"]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8(out.stdout).unwrap();
-    let again: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).filter(|l: &Value| l["prediction"].is_object()).collect();
+    let again: Vec<Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .filter(|l: &Value| l["prediction"].is_object())
+        .collect();
     assert_eq!(again.len(), 1, "{text}");
     assert_eq!(again[0]["prediction"]["prediction_id"], made["prediction_id"]);
 }
@@ -77,7 +100,8 @@ fn a_file_system_that_is_going_to_be_full_gets_its_ticket_before_it_is() {
 #[test]
 fn a_level_series_stays_silent() {
     let folder = tempfile::tempdir().unwrap();
-    let product = Product::start(folder.path(), &Settings::quiet("[lake]\nlinger = \"100ms\"\n[foresight]\ntick = \"200ms\"\n"));
+    let product =
+        Product::start(folder.path(), &Settings::quiet("[lake]\nlinger = \"100ms\"\n[foresight]\ntick = \"200ms\"\n"));
     std::fs::write(folder.path().join("level.csv"), filling(360)).unwrap();
     import(&product, "level.csv", "disk:/level");
     until("it is in the lake", SOON, || {

@@ -47,7 +47,10 @@ pub fn run(place: &Place, args: &BacktestArgs) -> Result<()> {
 fn open(loaded: &Loaded) -> Result<Engine> {
     let root = loaded.data.join("lake");
     if !root.is_dir() {
-        bail!("there is no lake in {}; start the product there first, or name its folder with --data", loaded.data.display());
+        bail!(
+            "there is no lake in {}; start the product there first, or name its folder with --data",
+            loaded.data.display()
+        );
     }
     crate::up::engine(&root, loaded).context("SQL")
 }
@@ -70,7 +73,9 @@ async fn series(engine: &Engine, tenant: &TenantId) -> Result<Vec<(Series, Times
     for batch in &result.batches {
         let recordings = cast(batch.column(0), &DataType::Utf8)?;
         let recordings = recordings.as_string::<i32>();
-        let at = |column: usize, row| Timestamp(batch.column(column).as_primitive::<TimestampMicrosecondType>().value(row).div_euclid(1_000));
+        let at = |column: usize, row| {
+            Timestamp(batch.column(column).as_primitive::<TimestampMicrosecondType>().value(row).div_euclid(1_000))
+        };
         for row in 0..batch.num_rows() {
             let series = match recordings.is_valid(row) {
                 true => Series::Recorded(CheckId::new(recordings.value(row))?),
@@ -98,7 +103,13 @@ fn print(query: &Query, result: &Backtest, args: &BacktestArgs) {
     }
     for decision in result.decisions.iter().filter(|d| args.all || d.fired) {
         let mark = if decision.fired { "fired" } else { "     " };
-        println!("{} {mark} {} {} {}", decision.slot_ms, decision.check_id, decision.metric, decision.summary.as_deref().unwrap_or_default());
+        println!(
+            "{} {mark} {} {} {}",
+            decision.slot_ms,
+            decision.check_id,
+            decision.metric,
+            decision.summary.as_deref().unwrap_or_default()
+        );
     }
     println!(
         "{}: {} decisions, {fired} fired, {} tickets",

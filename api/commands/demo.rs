@@ -79,7 +79,9 @@ pub fn run(place: &Place, args: &DemoArgs) -> Result<()> {
     replay.play(after, speed(slow, half))?;
     let totals = replay.finish(*last)?;
     if totals.accepted == 0 {
-        println!("The recording was already there, so nothing is new; `kizashi tickets --tenant {TENANT} --all` shows what it led to.");
+        println!(
+            "The recording was already there, so nothing is new; `kizashi tickets --tenant {TENANT} --all` shows what it led to."
+        );
         return Ok(());
     }
     match sign {
@@ -100,7 +102,11 @@ fn speed(points: &[(Timestamp, f64)], seconds: f64) -> f64 {
 
 fn relative(ahead_ms: i64) -> String {
     let hours = ahead_ms.abs() / 3_600_000;
-    if ahead_ms >= 0 { format!("{hours} h before the recorded failure") } else { format!("{hours} h after the recorded failure") }
+    if ahead_ms >= 0 {
+        format!("{hours} h before the recorded failure")
+    } else {
+        format!("{hours} h after the recorded failure")
+    }
 }
 
 /// The running product, or one started for the demo and stopped with it.
@@ -124,7 +130,10 @@ fn product(place: &Place) -> Result<(Client, Option<Own>)> {
             return Ok((client, Some(own)));
         }
         if begun.elapsed() > READY_WITHIN {
-            bail!("the product was not ready within {} s; start `kizashi` by itself and look at what it says", READY_WITHIN.as_secs());
+            bail!(
+                "the product was not ready within {} s; start `kizashi` by itself and look at what it says",
+                READY_WITHIN.as_secs()
+            );
         }
         std::thread::park_timeout(Duration::from_millis(200));
     }

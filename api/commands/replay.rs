@@ -52,7 +52,12 @@ pub struct Replay<'a> {
 impl<'a> Replay<'a> {
     /// # Errors
     /// When the product cannot be asked.
-    pub fn new(client: &'a Client, args: &'a SeriesArgs, points: usize, show: &'a mut dyn FnMut(&Value)) -> Result<Self> {
+    pub fn new(
+        client: &'a Client,
+        args: &'a SeriesArgs,
+        points: usize,
+        show: &'a mut dyn FnMut(&Value),
+    ) -> Result<Self> {
         let seen = tickets(client, args)?.into_keys().collect();
         let bar = super::progress(points as u64, "replaying");
         Ok(Self { client, args, show, seen, totals: Totals::default(), bar })

@@ -17,11 +17,15 @@ pub fn run(place: &Place, args: &SqlArgs) -> Result<()> {
     let mut statement = args.statement.clone();
     if statement == "-" {
         statement.clear();
-        std::io::stdin().take(STATEMENT_BYTES_MAX).read_to_string(&mut statement).context("standard input is not text")?;
+        std::io::stdin()
+            .take(STATEMENT_BYTES_MAX)
+            .read_to_string(&mut statement)
+            .context("standard input is not text")?;
     }
     let client = Client::new(place, &loaded)?;
     let path = args.tenant.as_ref().map_or_else(|| "/api/v1/sql".to_owned(), |t| format!("/api/v1/sql?tenant={t}"));
-    let (bytes, truncated) = client.post_noting(&path, &json!({"sql": statement, "format": args.format.name()}), "kizashi-truncated")?;
+    let (bytes, truncated) =
+        client.post_noting(&path, &json!({"sql": statement, "format": args.format.name()}), "kizashi-truncated")?;
     match &args.output {
         Some(path) => File::create(path)
             .and_then(|mut f| f.write_all(&bytes))

@@ -17,15 +17,27 @@ pub fn run(place: &Place, args: TicketsArgs) -> Result<()> {
     let answer = match args.action {
         None => return list(&client, tenant.as_str(), args.all, args.json),
         Some(TicketAction::Show { number }) => return show(&client.get(&at(number, ""))?, args.json),
-        Some(TicketAction::Comment { number, text }) => client.post_json(&at(number, "/comment"), &json!({"comment": text}))?,
-        Some(TicketAction::Assign { number, person }) => client.post_json(&at(number, "/assign"), &json!({"assignee": person}))?,
-        Some(TicketAction::Prioritise { number, priority }) => client.post_json(&at(number, "/prioritise"), &json!({"priority": priority}))?,
+        Some(TicketAction::Comment { number, text }) => {
+            client.post_json(&at(number, "/comment"), &json!({"comment": text}))?
+        }
+        Some(TicketAction::Assign { number, person }) => {
+            client.post_json(&at(number, "/assign"), &json!({"assignee": person}))?
+        }
+        Some(TicketAction::Prioritise { number, priority }) => {
+            client.post_json(&at(number, "/prioritise"), &json!({"priority": priority}))?
+        }
         Some(TicketAction::Close { number, code, comment }) => {
             client.post_json(&at(number, "/close"), &json!({"code": code, "comment": comment}))?
         }
-        Some(TicketAction::Reopen { number, comment }) => client.post_json(&at(number, "/reopen"), &json!({"comment": comment}))?,
+        Some(TicketAction::Reopen { number, comment }) => {
+            client.post_json(&at(number, "/reopen"), &json!({"comment": comment}))?
+        }
     };
-    if args.json { println!("{answer}") } else { println!("{}", line(&answer)) }
+    if args.json {
+        println!("{answer}")
+    } else {
+        println!("{}", line(&answer))
+    }
     Ok(())
 }
 
@@ -70,7 +82,12 @@ fn show(detail: &Value, as_json: bool) -> Result<()> {
     }
     println!("{}", line(&detail["ticket"]));
     for entry in detail["history"].as_array().context("the answer holds no history")? {
-        println!("  {}  {:12} {}", entry["at"].as_str().unwrap_or("-"), entry["actor"].as_str().unwrap_or("-"), entry["action"].as_str().unwrap_or("-"));
+        println!(
+            "  {}  {:12} {}",
+            entry["at"].as_str().unwrap_or("-"),
+            entry["actor"].as_str().unwrap_or("-"),
+            entry["action"].as_str().unwrap_or("-")
+        );
         for line in entry["comment"].as_str().unwrap_or_default().lines() {
             println!("      {line}");
         }

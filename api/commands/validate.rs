@@ -33,7 +33,10 @@ pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
             let outcome = runtime.block_on(kizashi_checks::run_once(definition, &crate::clock::system(), None));
             let result = &outcome.result;
             bad += usize::from(!result.state.is_ok());
-            println!("{:8} {}/{}: {} ({} ms)", result.state, result.tenant, result.check_id, result.output, result.duration_ms);
+            println!(
+                "{:8} {}/{}: {} ({} ms)",
+                result.state, result.tenant, result.check_id, result.output, result.duration_ms
+            );
         }
         if bad > 0 {
             bail!("{bad} checks are not OK now");
@@ -44,8 +47,14 @@ pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
 
 /// Every case passed, and every file has some.
 fn judge(report: &TestReport) -> Result<()> {
-    let failed = report.cases.iter().filter_map(|case| Some(format!("{}: {}: {}", case.file, case.case, case.failure.as_ref()?)));
-    let untested = report.untested.iter().map(|file| format!("{file}: there is no test file; write one with a firing and a silent case"));
+    let failed = report
+        .cases
+        .iter()
+        .filter_map(|case| Some(format!("{}: {}: {}", case.file, case.case, case.failure.as_ref()?)));
+    let untested = report
+        .untested
+        .iter()
+        .map(|file| format!("{file}: there is no test file; write one with a firing and a silent case"));
     let wrong: Vec<String> = failed.chain(untested).collect();
     if !wrong.is_empty() {
         bail!("detectors and predictions:\n  {}", wrong.join("\n  "));

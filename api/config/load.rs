@@ -67,7 +67,11 @@ pub fn load(place: &Place) -> Result<Loaded> {
         }
         files.push(path);
     }
-    wrong.extend(named.iter().filter_map(|(path, d)| d.validate().err().map(|e| at(path, &format!("check {:?}: {e}", d.id.as_str())))));
+    wrong.extend(
+        named
+            .iter()
+            .filter_map(|(path, d)| d.validate().err().map(|e| at(path, &format!("check {:?}: {e}", d.id.as_str())))),
+    );
     wrong.extend(doubles(&named));
     if !wrong.is_empty() {
         bail!("the configuration is not valid:\n  {}", wrong.join("\n  "));

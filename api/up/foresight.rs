@@ -113,7 +113,9 @@ impl Watcher {
         let Some(now) = foresight.newest(tenant, EARLIEST).await? else { return Ok(()) };
         let since = match series {
             Series::Live => now.minus(query.header.every.duration()),
-            Series::Recorded(_) if state.is_none() => foresight.oldest(tenant).await?.map_or(now, |at| Timestamp(at.0 - 1)),
+            Series::Recorded(_) if state.is_none() => {
+                foresight.oldest(tenant).await?.map_or(now, |at| Timestamp(at.0 - 1))
+            }
             Series::Recorded(_) => now,
         };
         let Some(run) = foresight.advance(tenant, query, now, since, state).await? else { return Ok(()) };
@@ -136,7 +138,10 @@ impl Watcher {
         for prediction in &open {
             let ticket = format!("prediction:{}", prediction.prediction_id);
             if let Some(done) = desk.worked_on(tenant, &ticket).await? {
-                work.insert(prediction.prediction_id.clone(), format!("{} {} the ticket", done.actor, done.action.as_str()));
+                work.insert(
+                    prediction.prediction_id.clone(),
+                    format!("{} {} the ticket", done.actor, done.action.as_str()),
+                );
             }
         }
         let worked_on = |p: &Prediction| work.get(&p.prediction_id).cloned();

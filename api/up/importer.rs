@@ -10,8 +10,8 @@ use arrow::datatypes::TimestampMicrosecondType;
 use futures::future::BoxFuture;
 use kizashi_engine::{Causal, Engine, Parameters, ScalarValue, Scope, timestamp};
 use kizashi_http::{ImportReport, ImportRequest, Importer, RejectedPoint};
-use kizashi_model::plausible::plausible;
 use kizashi_lake::Lake;
+use kizashi_model::plausible::plausible;
 use kizashi_model::{CheckResult, Clock, Event, Metric, Timestamp, Topic};
 use kizashi_relay::Relay;
 use tokio::sync::Mutex;
@@ -86,7 +86,11 @@ impl RelayImporter {
 }
 
 /// What is new, as events; what is not, as the report says.
-fn select(request: &ImportRequest, known: &BTreeSet<i64>, now: Timestamp) -> Result<(ImportReport, Vec<Event>), String> {
+fn select(
+    request: &ImportRequest,
+    known: &BTreeSet<i64>,
+    now: Timestamp,
+) -> Result<(ImportReport, Vec<Event>), String> {
     let mut report = ImportReport::default();
     let mut events = Vec::with_capacity(request.points.len());
     let mut taken = BTreeSet::new();

@@ -67,7 +67,12 @@ fn keep(event: Result<Event, DecodeError>, events: &mut Vec<Event>) {
 }
 
 /// Tries until it is written: while the disk is full the checks wait behind the bounded channel.
-async fn append(spool: &Arc<Spool>, events: Vec<Event>, marks: Vec<(String, Vec<u8>)>, health: &ComponentHealth) -> Result<()> {
+async fn append(
+    spool: &Arc<Spool>,
+    events: Vec<Event>,
+    marks: Vec<(String, Vec<u8>)>,
+    health: &ComponentHealth,
+) -> Result<()> {
     let mut wait_ms = 100;
     loop {
         let (spool, events, marks) = (spool.clone(), events.clone(), marks.clone());

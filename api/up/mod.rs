@@ -28,8 +28,8 @@ use crate::data_folder::{DataFolder, Token, sha256, write_whole};
 use foresight::Watcher;
 use intake::Intake;
 use observe::Observer;
-pub use parts::engine;
 use parts::Parts;
+pub use parts::engine;
 use signals::Signals;
 use tasks::Tasks;
 
@@ -61,9 +61,9 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     let token = folder.token(place.token.as_deref())?;
     let clock = crate::clock::system();
     let listen = loaded.config.http.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; stop what uses that port, or set http.listen or --listen to another"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}; stop what uses that port, or set http.listen or --listen to another")
+    })?;
     let address = listener.local_addr()?;
 
     let health = Health::new(clock.clone());
@@ -74,7 +74,11 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
 
     let (results_in, results) = mpsc::channel(RESULTS_MAX);
     let (retired_in, retired) = mpsc::channel(RESULTS_MAX);
-    let scheduler = Arc::new(Scheduler::new(clock.clone(), results_in, SchedulerLimits { concurrency: loaded.config.checks.concurrency }));
+    let scheduler = Arc::new(Scheduler::new(
+        clock.clone(),
+        results_in,
+        SchedulerLimits { concurrency: loaded.config.checks.concurrency },
+    ));
     let configured = Arc::new(RwLock::new(loaded.checks.clone()));
     set_checks(&scheduler, &parts, loaded.checks.clone(), &retired_in, &clock).await;
 
@@ -87,10 +91,31 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
         }
     });
     let mut rest = Tasks::default();
-    rest.add("the intake of check results", intake::run(Intake { spool: parts.spool.clone(), results, retired, health: health.register("checks"), metrics: metrics.clone() }));
+    rest.add(
+        "the intake of check results",
+        intake::run(Intake {
+            spool: parts.spool.clone(),
+            results,
+            retired,
+            health: health.register("checks"),
+            metrics: metrics.clone(),
+        }),
+    );
     parts.run(&mut rest, &stop, &health, &clock, &loaded.config);
-    rest.add("foresight", foresight::run(Watcher::new(parts.clone(), metrics.clone(), health.register("foresight")), loaded.config.foresight.clone(), stop.clone()));
-    let observer = Observer { parts: parts.clone(), metrics: metrics.clone(), relay: health.register("relay"), lake: health.register("lake") };
+    rest.add(
+        "foresight",
+        foresight::run(
+            Watcher::new(parts.clone(), metrics.clone(), health.register("foresight")),
+            loaded.config.foresight.clone(),
+            stop.clone(),
+        ),
+    );
+    let observer = Observer {
+        parts: parts.clone(),
+        metrics: metrics.clone(),
+        relay: health.register("relay"),
+        lake: health.register("lake"),
+    };
     rest.add("the observer", observe::run(observer, stop.clone()));
     let state = AppState {
         engine: parts.engine.clone(),
@@ -118,7 +143,8 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     greet(&loaded, &address.to_string(), &token);
 
     let reload = {
-        let (place, scheduler, parts, configured, clock) = (place.clone(), scheduler.clone(), parts.clone(), configured.clone(), clock.clone());
+        let (place, scheduler, parts, configured, clock) =
+            (place.clone(), scheduler.clone(), parts.clone(), configured.clone(), clock.clone());
         let retired_in = Mutex::new(retired_in);
         async move || match load(&place) {
             Ok(new) => {
@@ -146,7 +172,13 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
 }
 
 /// Hands the checks to the scheduler; those that are gone, also since the last start, are retired.
-async fn set_checks(scheduler: &Scheduler, parts: &Parts, checks: Vec<Definition>, retired: &mpsc::Sender<CheckRetired>, clock: &kizashi_model::Clock) {
+async fn set_checks(
+    scheduler: &Scheduler,
+    parts: &Parts,
+    checks: Vec<Definition>,
+    retired: &mpsc::Sender<CheckRetired>,
+    clock: &kizashi_model::Clock,
+) {
     let known: Vec<_> = checks.iter().filter(|d| d.enabled).map(|d| (d.tenant.clone(), d.id.clone())).collect();
     let mut gone = scheduler.set(checks, &|tenant, check| intake::resume(&parts.spool, tenant, check));
     match parts.desk.states(None).await {
@@ -159,7 +191,9 @@ async fn set_checks(scheduler: &Scheduler, parts: &Parts, checks: Vec<Definition
                 }
             }
         }
-        Err(error) => error!(%error, "the stored states cannot be read; checks removed since the last start are not retired"),
+        Err(error) => {
+            error!(%error, "the stored states cannot be read; checks removed since the last start are not retired")
+        }
     }
     for event in gone {
         if retired.send(event).await.is_err() {
@@ -179,14 +213,27 @@ fn info_of(definition: &Definition) -> CheckInfo {
 }
 
 fn greet(loaded: &Loaded, address: &str, token: &Token) {
-    let relay = loaded.config.relay.kafka.as_ref().map_or_else(|| "embedded, in the data folder".to_owned(), |k| format!("Kafka at {}", k.bootstrap_servers));
+    let relay = loaded
+        .config
+        .relay
+        .kafka
+        .as_ref()
+        .map_or_else(|| "embedded, in the data folder".to_owned(), |k| format!("Kafka at {}", k.bootstrap_servers));
     println!("Kizashi {} is up", env!("CARGO_PKG_VERSION"));
     println!("  status    http://{address}/");
-    println!("  checks    {} ({} of this host)", loaded.checks.len(), if loaded.config.host.enabled { "with those" } else { "without those" });
+    println!(
+        "  checks    {} ({} of this host)",
+        loaded.checks.len(),
+        if loaded.config.host.enabled { "with those" } else { "without those" }
+    );
     println!("  relay     {relay}");
     println!("  data      {}", loaded.data.display());
     if token.new {
-        println!("  token     {}   (shown once; kept for this user in {}/admin.token)", token.text, loaded.data.display());
+        println!(
+            "  token     {}   (shown once; kept for this user in {}/admin.token)",
+            token.text,
+            loaded.data.display()
+        );
     }
     println!("Ask it:     kizashi sql 'select * from current_state'      kizashi tickets      kizashi demo");
     println!("Stop it:    Ctrl-C; nothing is lost however it ends");

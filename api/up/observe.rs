@@ -40,7 +40,9 @@ impl Observer {
                 relay.ready();
                 metrics.relay_lag("lake", behind(&end, &parts.lake.offsets()));
             }
-            Err(error) => relay.degraded(format!("{error}; check results wait in the spool ({} now)", parts.spool.depth())),
+            Err(error) => {
+                relay.degraded(format!("{error}; check results wait in the spool ({} now)", parts.spool.depth()))
+            }
         }
     }
 }

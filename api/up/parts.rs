@@ -36,7 +36,8 @@ impl Parts {
         let config = &loaded.config;
         let registry = Registry::load(loaded.queries.as_deref()).context("queries")?;
         let relay = kizashi_relay::open(&config.relay, &folder.path("relay"), clock.clone()).context("relay")?;
-        let spool = Spool::open(&folder.path("spool"), intake::SOURCE, config.checks.spool_mb_max * MB).context("spool")?;
+        let spool =
+            Spool::open(&folder.path("spool"), intake::SOURCE, config.checks.spool_mb_max * MB).context("spool")?;
         let desk = Desk::open(&folder.path("desk.db"), clock.clone()).await.context("database")?;
         let root = folder.path("lake");
         let lake = Lake::open(&root, config.lake.clone()).await.context("lake")?;
@@ -46,7 +47,14 @@ impl Parts {
     }
 
     /// Starts the consumers and the forwarders.
-    pub fn run(&self, tasks: &mut Tasks, stop: &CancellationToken, health: &Arc<Health>, clock: &Clock, config: &Config) {
+    pub fn run(
+        &self,
+        tasks: &mut Tasks,
+        stop: &CancellationToken,
+        health: &Arc<Health>,
+        clock: &Clock,
+        config: &Config,
+    ) {
         let ready = |name: &str| health.register(name).ready();
         tasks.add("the spool's forwarder", {
             let (spool, relay, stop) = (self.spool.clone(), self.relay.clone(), stop.clone());
@@ -56,7 +64,8 @@ impl Parts {
             }
         });
         tasks.add("the monitor", {
-            let (desk, relay, clock, stop, config) = (self.desk.clone(), self.relay.clone(), clock.clone(), stop.clone(), config.monitor.clone());
+            let (desk, relay, clock, stop, config) =
+                (self.desk.clone(), self.relay.clone(), clock.clone(), stop.clone(), config.monitor.clone());
             async move { kizashi_monitor::run(desk, relay, clock, stop, config).await.context("monitor") }
         });
         ready("monitor");

@@ -18,7 +18,11 @@ impl Signals {
     /// When the system refuses a handler.
     pub fn register() -> Result<Self> {
         let on = |kind| signal(kind).context("signal handlers cannot be set");
-        Ok(Self { term: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())?, hangup: on(SignalKind::hangup())? })
+        Ok(Self {
+            term: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
     }
 
     /// Cancels `stop` on the first stopping signal; calls `reload` on every SIGHUP.

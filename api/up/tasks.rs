@@ -43,7 +43,10 @@ impl Tasks {
             }
         };
         if tokio::time::timeout(within, all).await.is_err() {
-            return Err(anyhow!("not everything stopped within {} s; what is on disk is whole and is taken up at the next start", within.as_secs()));
+            return Err(anyhow!(
+                "not everything stopped within {} s; what is on disk is whole and is taken up at the next start",
+                within.as_secs()
+            ));
         }
         first
     }

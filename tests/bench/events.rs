@@ -28,7 +28,10 @@ pub struct Place {
 pub fn place(of: &Measured, what: &str) -> Place {
     let folder = tempfile::tempdir().unwrap();
     let prefix = format!("bench-{what}-{}", std::process::id());
-    let toml = of.kafka.as_ref().map_or_else(String::new, |b| format!("[kafka]\nbootstrap_servers = \"{b}\"\ntopic_prefix = \"{prefix}\"\n"));
+    let toml = of
+        .kafka
+        .as_ref()
+        .map_or_else(String::new, |b| format!("[kafka]\nbootstrap_servers = \"{b}\"\ntopic_prefix = \"{prefix}\"\n"));
     let config: RelayConfig = toml::from_str(&toml).unwrap();
     let relay = kizashi_relay::open(&config, &folder.path().join("relay"), clock()).unwrap();
     Place { folder, relay, prefix }

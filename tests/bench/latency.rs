@@ -23,7 +23,13 @@ pub fn to_ticket(runtime: &Runtime, of: &Measured) {
         let stop = CancellationToken::new();
         let work = async {
             let (monitor, tickets, outbox) = tokio::join!(
-                kizashi_monitor::run(desk.clone(), place.relay.clone(), clock(), stop.clone(), MonitorConfig::default()),
+                kizashi_monitor::run(
+                    desk.clone(),
+                    place.relay.clone(),
+                    clock(),
+                    stop.clone(),
+                    MonitorConfig::default()
+                ),
                 desk.consume(place.relay.clone(), stop.clone()),
                 desk.forward_outbox(place.relay.clone(), stop.clone()),
             );

@@ -54,12 +54,17 @@ impl std::ops::Deref for Product {
 
 impl Asker {
     pub fn get(&self, path: &str) -> Result<Value, String> {
-        let answer = self.agent.get(format!("{}{path}", self.url)).header("authorization", format!("Bearer {TOKEN}")).call();
+        let answer =
+            self.agent.get(format!("{}{path}", self.url)).header("authorization", format!("Bearer {TOKEN}")).call();
         json_of(answer)
     }
 
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
-        let answer = self.agent.post(format!("{}{path}", self.url)).header("authorization", format!("Bearer {TOKEN}")).send_json(body);
+        let answer = self
+            .agent
+            .post(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .send_json(body);
         json_of(answer)
     }
 

@@ -191,7 +191,10 @@ async fn when_nobody_takes_results_checks_wait_and_lateness_shows_it() {
         stage.timer.pass(1_000).await;
         while let Ok(outcome) = stage.outcomes.try_recv() {
             let step = outcome.result.slot_ms.0 - last;
-            assert!(step == 30_000 || (last > NOON + 600_000 && step == 10_000), "every slot has its result, in order: {step}");
+            assert!(
+                step == 30_000 || (last > NOON + 600_000 && step == 10_000),
+                "every slot has its result, in order: {step}"
+            );
             last = outcome.result.slot_ms.0;
             latest = latest.max(outcome.result.lateness_ms);
         }

@@ -122,7 +122,8 @@ pub(crate) fn open(cause: &Cause, now: Timestamp) -> Option<(Ticket, Entry)> {
         }
         Cause::Finding(e) => {
             let (low, high) = (figure(e.expected_low), figure(e.expected_high));
-            let title = format!("{} {} is unusual: {} (expected {low} to {high})", e.check_id, e.metric, figure(e.value));
+            let title =
+                format!("{} {} is unusual: {} (expected {low} to {high})", e.check_id, e.metric, figure(e.value));
             (TicketKind::Finding, &e.check_id, title, 4, e.recorded)
         }
         Cause::Prediction(e) => {
