@@ -34,9 +34,9 @@ pub fn run(place: &Place, args: TicketsArgs) -> Result<()> {
         }
     };
     if args.json {
-        println!("{answer}")
+        println!("{answer}");
     } else {
-        println!("{}", line(&answer))
+        println!("{}", line(&answer));
     }
     Ok(())
 }

@@ -192,7 +192,7 @@ async fn set_checks(
             }
         }
         Err(error) => {
-            error!(%error, "the stored states cannot be read; checks removed since the last start are not retired")
+            error!(%error, "the stored states cannot be read; checks removed since the last start are not retired");
         }
     }
     for event in gone {

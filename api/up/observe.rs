@@ -1,10 +1,11 @@
 //! Reads what is kept elsewhere into the health of the components and into gauges, now and then.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use kizashi_http::{ComponentHealth, Condition, Metrics};
+use kizashi_http::{ComponentHealth, Condition, Consumed, Metrics};
 use kizashi_model::{Offsets, Topic};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,8 @@ pub struct Observer {
 }
 
 pub async fn run(observer: Observer, stop: CancellationToken) -> Result<()> {
+    let parts = observer.parts.clone();
+    observer.metrics.before_scrape(move |metrics| totals(&parts, metrics));
     loop {
         observer.look().await;
         tokio::select! {
@@ -32,7 +35,6 @@ pub async fn run(observer: Observer, stop: CancellationToken) -> Result<()> {
 impl Observer {
     async fn look(&self) {
         let Self { parts, metrics, relay, lake } = self;
-        metrics.spool_depth(parts.spool.depth());
         let stalled = parts.lake.status().borrow().stalled.clone();
         lake.set(stalled.map_or(Condition::Ready, Condition::Degraded));
         match parts.relay.end_offsets(&Topic::ALL).await {
@@ -41,9 +43,23 @@ impl Observer {
                 metrics.relay_lag("lake", behind(&end, &parts.lake.offsets()));
             }
             Err(error) => {
-                relay.degraded(format!("{error}; check results wait in the spool ({} now)", parts.spool.depth()))
+                relay.degraded(format!("{error}; check results wait in the spool ({} now)", parts.spool.depth()));
             }
         }
+    }
+}
+
+/// Totals that the parts keep themselves, read when somebody asks.
+fn totals(parts: &Parts, metrics: &Metrics) {
+    metrics.spool_depth(parts.spool.depth());
+    metrics.outbox_published(parts.desk.published());
+    let lake = parts.lake.status().borrow().clone();
+    metrics.lake(lake.commits, lake.files);
+    metrics.consumer("lake", Consumed { taken: lake.records, repeated: lake.repeats, rejected: lake.rejects });
+    for (name, counters) in [("monitor", parts.desk.monitor_counters()), ("desk", parts.desk.ticket_counters())] {
+        let read = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        let (taken, repeated, rejected) = (read(&counters.taken), read(&counters.repeated), read(&counters.rejected));
+        metrics.consumer(name, Consumed { taken, repeated, rejected });
     }
 }
 

@@ -24,7 +24,7 @@ mod time;
 pub use auth::hash_token;
 pub use config::HttpConfig;
 pub use health::{Component, ComponentHealth, Condition, Health};
-pub use metrics::Metrics;
+pub use metrics::{Consumed, Metrics};
 pub use openapi::{document, router};
 pub use serve::{Server, serve};
 pub use state::{AppState, CheckInfo, ImportReport, ImportRequest, Importer, RejectedPoint, Thresholds};

@@ -5,8 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kizashi_model::tables::Table;
-use kizashi_model::{PredictionPhase, State, TicketKind, Topic};
+use kizashi_model::{PredictionPhase, State};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -27,13 +26,25 @@ macro_rules! labels {
 labels! {
     StateLabel { state }
     ConsumerLabel { consumer }
-    TableLabel { table }
-    TopicLabel { topic }
-    KindLabel { kind }
     PhaseLabel { phase }
     OutcomeLabel { outcome }
     RequestLabel { method, route, status }
     RouteLabel { method, route }
+}
+
+/// Records of one consumer since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Consumed {
+    pub taken: u64,
+    /// Had been taken before, and changed nothing.
+    pub repeated: u64,
+    /// Do not decode.
+    pub rejected: u64,
+}
+
+/// Brings a counter up to a total that is kept elsewhere.
+fn advance(counter: &Counter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 type Hook = Box<dyn Fn(&Metrics) + Send + Sync>;
@@ -45,11 +56,12 @@ pub struct Metrics {
     check_results: Family<StateLabel, Counter>,
     spool_depth: Gauge,
     relay_lag: Family<ConsumerLabel, Gauge>,
-    lake_commits: Family<TableLabel, Counter>,
-    lake_rows: Family<TableLabel, Counter>,
-    lake_commit_seconds: Family<TableLabel, Histogram, fn() -> Histogram>,
-    rejects: Family<TopicLabel, Counter>,
-    tickets_opened: Family<KindLabel, Counter>,
+    records_taken: Family<ConsumerLabel, Counter>,
+    records_repeated: Family<ConsumerLabel, Counter>,
+    records_rejected: Family<ConsumerLabel, Counter>,
+    lake_commits: Counter,
+    lake_files: Counter,
+    outbox_published: Counter,
     findings: Counter,
     predictions: Family<PhaseLabel, Counter>,
     sql_statements: Family<OutcomeLabel, Counter>,
@@ -77,18 +89,18 @@ impl Default for Metrics {
 impl Metrics {
     #[must_use]
     pub fn new() -> Self {
-        let timed = || Family::<TableLabel, _, fn() -> Histogram>::new_with_constructor(seconds);
         let mut metrics = Self {
             registry: Registry::with_prefix("kizashi"),
             before_scrape: Mutex::default(),
             check_results: Family::default(),
             spool_depth: Gauge::default(),
             relay_lag: Family::default(),
-            lake_commits: Family::default(),
-            lake_rows: Family::default(),
-            lake_commit_seconds: timed(),
-            rejects: Family::default(),
-            tickets_opened: Family::default(),
+            records_taken: Family::default(),
+            records_repeated: Family::default(),
+            records_rejected: Family::default(),
+            lake_commits: Counter::default(),
+            lake_files: Counter::default(),
+            outbox_published: Counter::default(),
             findings: Counter::default(),
             predictions: Family::default(),
             sql_statements: Family::default(),
@@ -111,12 +123,16 @@ impl Metrics {
             "Records in the relay that a consumer has not taken yet",
             self.relay_lag.clone(),
         );
-        registry.register("lake_commits", "Commits to the lake, by table", self.lake_commits.clone());
-        registry.register("lake_rows", "Rows committed to the lake, by table", self.lake_rows.clone());
-        let commits = self.lake_commit_seconds.clone();
-        registry.register_with_unit("lake_commit_duration", "Time of a commit to the lake", Unit::Seconds, commits);
-        registry.register("rejects", "Records that could not be taken in, by topic", self.rejects.clone());
-        registry.register("tickets_opened", "Tickets opened, by kind", self.tickets_opened.clone());
+        registry.register("records_taken", "Records that a consumer has committed", self.records_taken.clone());
+        registry.register(
+            "records_repeated",
+            "Records that a consumer had taken before and left out",
+            self.records_repeated.clone(),
+        );
+        registry.register("records_rejected", "Records that do not decode", self.records_rejected.clone());
+        registry.register("lake_commits", "Commits to the lake", self.lake_commits.clone());
+        registry.register("lake_files", "Data files written to the lake", self.lake_files.clone());
+        registry.register("outbox_published", "Events that left the database", self.outbox_published.clone());
         registry.register("findings", "Findings of detectors", self.findings.clone());
         registry.register("predictions", "Predictions made and scored", self.predictions.clone());
         registry.register(
@@ -151,19 +167,23 @@ impl Metrics {
         self.relay_lag.get_or_create(&ConsumerLabel { consumer: consumer.to_owned() }).set(lag);
     }
 
-    pub fn lake_commit(&self, table: Table, rows: u64, duration: Duration) {
-        let label = TableLabel { table: table.name().to_owned() };
-        self.lake_commits.get_or_create(&label).inc();
-        self.lake_rows.get_or_create(&label).inc_by(rows);
-        self.lake_commit_seconds.get_or_create(&label).observe(duration.as_secs_f64());
+    /// What a consumer of the relay has done since the start: `lake`, `monitor` or `desk`.
+    pub fn consumer(&self, consumer: &str, total: Consumed) {
+        let label = ConsumerLabel { consumer: consumer.to_owned() };
+        advance(&self.records_taken.get_or_create(&label), total.taken);
+        advance(&self.records_repeated.get_or_create(&label), total.repeated);
+        advance(&self.records_rejected.get_or_create(&label), total.rejected);
     }
 
-    pub fn rejected(&self, topic: Topic, records: u64) {
-        self.rejects.get_or_create(&TopicLabel { topic: topic.name().to_owned() }).inc_by(records);
+    /// Commits and data files since the start.
+    pub fn lake(&self, commits: u64, files: u64) {
+        advance(&self.lake_commits, commits);
+        advance(&self.lake_files, files);
     }
 
-    pub fn ticket_opened(&self, kind: TicketKind) {
-        self.tickets_opened.get_or_create(&KindLabel { kind: kind.as_str().to_owned() }).inc();
+    /// Events that left the database since the start.
+    pub fn outbox_published(&self, events: u64) {
+        advance(&self.outbox_published, events);
     }
 
     pub fn findings(&self, count: u64) {
@@ -210,12 +230,13 @@ mod tests {
     fn what_is_counted_is_scraped_and_a_hook_sets_a_gauge_first() {
         let metrics = Metrics::new();
         metrics.check_result(State::Critical);
-        metrics.lake_commit(Table::Samples, 42, Duration::from_millis(20));
+        metrics.consumer("lake", Consumed { taken: 40, repeated: 2, rejected: 1 });
+        metrics.consumer("lake", Consumed { taken: 42, repeated: 2, rejected: 1 });
         metrics.before_scrape(|metrics| metrics.relay_lag("monitor", 7));
         let text = metrics.encode().unwrap();
         for line in [
             r#"kizashi_check_results_total{state="CRITICAL"} 1"#,
-            r#"kizashi_lake_rows_total{table="samples"} 42"#,
+            r#"kizashi_records_taken_total{consumer="lake"} 42"#,
             r#"kizashi_lake_commit_duration_seconds_bucket{le="0.025",table="samples"} 1"#,
             r#"kizashi_relay_lag{consumer="monitor"} 7"#,
         ] {

@@ -1,9 +1,7 @@
 //! What Prometheus reads.
 
-use std::time::Duration;
-
-use kizashi_model::tables::Table;
-use kizashi_model::{PredictionPhase, State, TicketKind, Topic};
+use kizashi_http::Consumed;
+use kizashi_model::{PredictionPhase, State};
 
 use crate::fixture::Server;
 
@@ -14,9 +12,9 @@ fn every_figure_that_the_parts_set_is_scraped() {
     metrics.check_result(State::Ok);
     metrics.spool_depth(3);
     metrics.relay_lag("lake", 12);
-    metrics.lake_commit(Table::CheckResults, 100, Duration::from_millis(40));
-    metrics.rejected(Topic::CheckResults, 2);
-    metrics.ticket_opened(TicketKind::Prediction);
+    metrics.lake(5, 9);
+    metrics.consumer("lake", Consumed { taken: 100, repeated: 3, rejected: 2 });
+    metrics.outbox_published(6);
     metrics.findings(4);
     metrics.predictions(PredictionPhase::Made, 1);
     let text = server.admin().get("/metrics").text().to_owned();
@@ -24,10 +22,12 @@ fn every_figure_that_the_parts_set_is_scraped() {
         r#"kizashi_check_results_total{state="OK"} 1"#,
         "kizashi_spool_depth 3",
         r#"kizashi_relay_lag{consumer="lake"} 12"#,
-        r#"kizashi_lake_commits_total{table="check_results"} 1"#,
-        r#"kizashi_lake_rows_total{table="check_results"} 100"#,
-        r#"kizashi_rejects_total{topic="check-results"} 2"#,
-        r#"kizashi_tickets_opened_total{kind="prediction"} 1"#,
+        "kizashi_lake_commits_total 5",
+        "kizashi_lake_files_total 9",
+        r#"kizashi_records_taken_total{consumer="lake"} 100"#,
+        r#"kizashi_records_repeated_total{consumer="lake"} 3"#,
+        r#"kizashi_records_rejected_total{consumer="lake"} 2"#,
+        "kizashi_outbox_published_total 6",
         "kizashi_findings_total 4",
         r#"kizashi_predictions_total{phase="made"} 1"#,
         r#"kizashi_build_info{version="0.1.0"} 1"#,
