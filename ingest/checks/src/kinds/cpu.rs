@@ -41,13 +41,13 @@ fn read(local: &Local) -> Option<(f64, LoadAvg)> {
 }
 
 impl Cpu {
-    fn judge(&self, usage: f64, load: &LoadAvg) -> Report {
-        let mut report = Report::ok(format!("{usage:.1}% used, load {:.2} {:.2} {:.2}", load.one, load.five, load.fifteen));
-        report.metric("usage_percent", usage, "%");
+    fn judge(&self, used_percent: f64, load: &LoadAvg) -> Report {
+        let mut report = Report::ok(format!("{used_percent:.1}% used, load {:.2} {:.2} {:.2}", load.one, load.five, load.fifteen));
+        report.metric("used_percent", used_percent, "%");
         report.metric("load_1", load.one, "1");
         report.metric("load_5", load.five, "1");
         report.metric("load_15", load.fifteen, "1");
-        report.above("processor use", usage, "%", Some(self.warning_percent.get()), Some(self.critical_percent.get()));
+        report.above("processor use", used_percent, "%", Some(self.warning_percent.get()), Some(self.critical_percent.get()));
         report
     }
 }

@@ -51,7 +51,7 @@ impl Disk {
         let free_bytes = found.f_bavail as f64 * block as f64;
         let mut report = Report::ok(format!("{path}: {used_percent:.1}% used, {} free", gib(free_bytes)));
         report.metric_towards("used_percent", used_percent, "%", 100.0);
-        report.metric("free", free_bytes, "By");
+        report.metric("free_bytes", free_bytes, "By");
 
         let (warning, critical) = (Some(self.warning_percent.get()), Some(self.critical_percent.get()));
         report.above("space used", used_percent, "%", warning, critical);

@@ -68,7 +68,7 @@ impl Memory {
         let free = gib(available as f64);
         let mut report = Report::ok(format!("{used_percent:.1}% used, {free} of {} available", gib(total as f64)));
         report.metric_towards("used_percent", used_percent, "%", 100.0);
-        report.metric("available", available as f64, "By");
+        report.metric("available_bytes", available as f64, "By");
         report.above("memory used", used_percent, "%", Some(self.warning_percent.get()), Some(self.critical_percent.get()));
         if swap_total > 0 {
             let swap_percent = swap_used as f64 / swap_total as f64 * 100.0;

@@ -1,5 +1,8 @@
 //! The register of check kinds. A kind is a file here whose struct is its table in the configuration and implements
 //! [`Probe`](crate::probe::Probe), and one line in the list at the end.
+//!
+//! A metric's name ends in its unit where it has one: `_percent` (unit `%`), `_bytes` (`By`), `_ms`, `_s`, `_days` (`d`);
+//! `days_left` reads as days already. Counts, codes and load averages (unit `1`) have no suffix.
 
 use kizashi_model::{CheckId, Span, TenantId};
 use schemars::JsonSchema;

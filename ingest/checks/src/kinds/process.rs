@@ -72,9 +72,9 @@ impl Process {
         };
         let mut report = Report::ok(format!("{count} running {what}, {} in memory", gib(memory as f64)));
         report.metric("processes", count as f64, "1");
-        report.metric("memory", memory as f64, "By");
+        report.metric("memory_bytes", memory as f64, "By");
         if let Some(oldest_s) = oldest_s {
-            report.metric("oldest_age", oldest_s as f64, "s");
+            report.metric("oldest_age_s", oldest_s as f64, "s");
         }
         if count < self.min as usize {
             report.fail(State::Critical, format!("too few processes: {count}, at least {} expected", self.min));
@@ -158,6 +158,6 @@ mod tests {
         let none = Process { name: None, pattern: Some("--three".to_owned().try_into().unwrap()), min: 1, max: None };
         let report = none.judge(&processes);
         assert_eq!(report.state, State::Critical);
-        assert!(!report.metrics.iter().any(|metric| metric.name == "oldest_age"), "there is no oldest of none");
+        assert!(!report.metrics.iter().any(|metric| metric.name == "oldest_age_s"), "there is no oldest of none");
     }
 }

@@ -211,7 +211,7 @@ impl Url {
         let way = if redirects > 0 { format!(" after {redirects} redirects") } else { String::new() };
         report.summarise(format!("{}: status {status}{way}, {more}{bytes} bytes, {total:.1} ms", self.address));
         report.metric("status", f64::from(status), "1");
-        report.metric("body", bytes as f64, "By");
+        report.metric("body_bytes", bytes as f64, "By");
         let good = if self.status.is_empty() { (200..300).contains(&status) } else { self.status.contains(&status) };
         if !good {
             let expected = if self.status.is_empty() { "200 to 299".to_owned() } else { format!("{:?}", self.status) };

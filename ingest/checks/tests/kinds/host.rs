@@ -10,7 +10,7 @@ async fn the_root_file_system_has_its_figures() {
     let used = result.metrics.iter().find(|metric| metric.name == "used_percent").unwrap();
     assert!((0.0..=100.0).contains(&used.value), "{}", used.value);
     assert_eq!(used.limit, Some(100.0));
-    assert!(value(&result, "free").is_some_and(|free| free >= 0.0));
+    assert!(value(&result, "free_bytes").is_some_and(|free| free >= 0.0));
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn a_path_that_is_not_there_is_unknown() {
 #[tokio::test]
 async fn processor_and_memory_have_their_figures() {
     let cpu = run("cpu = { warning_percent = 100, critical_percent = 100 }").await;
-    assert!(value(&cpu, "usage_percent").is_some_and(|percent| (0.0..=100.0).contains(&percent)), "{cpu:?}");
+    assert!(value(&cpu, "used_percent").is_some_and(|percent| (0.0..=100.0).contains(&percent)), "{cpu:?}");
     assert!(
         ["load_1", "load_5", "load_15"].iter().all(|name| value(&cpu, name).is_some_and(|load| load >= 0.0)),
         "{cpu:?}"
@@ -44,5 +44,5 @@ async fn processor_and_memory_have_their_figures() {
 
     let memory = run("memory = {}").await;
     assert!(value(&memory, "used_percent").is_some_and(|percent| (0.0..=100.0).contains(&percent)), "{memory:?}");
-    assert!(value(&memory, "available").is_some_and(|bytes| bytes > 0.0));
+    assert!(value(&memory, "available_bytes").is_some_and(|bytes| bytes > 0.0));
 }

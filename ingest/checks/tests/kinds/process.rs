@@ -32,8 +32,8 @@ async fn a_process_is_seen_while_it_runs_and_missed_when_it_has_stopped() {
     let result = run(&check).await;
     assert_eq!(result.state, State::Ok, "{}", result.output);
     assert_eq!(value(&result, "processes"), Some(1.0));
-    assert!(value(&result, "memory").is_some_and(|bytes| bytes > 0.0));
-    assert!(value(&result, "oldest_age").is_some_and(|age| (0.0..60.0).contains(&age)));
+    assert!(value(&result, "memory_bytes").is_some_and(|bytes| bytes > 0.0));
+    assert!(value(&result, "oldest_age_s").is_some_and(|age| (0.0..60.0).contains(&age)));
 
     drop(sleeper);
     let result = run(&check).await;

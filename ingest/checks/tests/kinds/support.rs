@@ -22,7 +22,28 @@ pub fn parse(kind: &str) -> Result<Definition, toml::de::Error> {
 }
 
 pub async fn outcome(definition: &Definition, mark: Option<Vec<u8>>) -> Outcome {
-    run_once(definition, &Clock::manual(NOW).0, mark).await
+    let outcome = run_once(definition, &Clock::manual(NOW).0, mark).await;
+    for metric in &outcome.result.metrics {
+        assert!(
+            names_its_unit(&metric.name, &metric.unit),
+            "{:?} is in {:?}: see kinds/mod.rs",
+            metric.name,
+            metric.unit
+        );
+    }
+    outcome
+}
+
+fn names_its_unit(name: &str, unit: &str) -> bool {
+    match unit {
+        "%" => name.ends_with("_percent"),
+        "By" => name.ends_with("_bytes"),
+        "ms" => name.ends_with("_ms"),
+        "s" => name.ends_with("_s"),
+        "d" => name.ends_with("_days") || name == "days_left",
+        "1" => !["_percent", "_bytes", "_ms", "_s", "_days"].iter().any(|suffix| name.ends_with(suffix)),
+        _ => false,
+    }
 }
 
 pub async fn run(kind: &str) -> CheckResult {

@@ -13,7 +13,7 @@ async fn a_page_is_ok_with_the_time_of_each_phase() {
     let result =
         run(&format!("url = {{ address = 'http://localhost:{}/health?x=1', body = 'well$' }}", server.at.port())).await;
     assert_eq!(result.state, State::Ok, "{}", result.output);
-    assert_eq!((value(&result, "status"), value(&result, "body")), (Some(200.0), Some(11.0)));
+    assert_eq!((value(&result, "status"), value(&result, "body_bytes")), (Some(200.0), Some(11.0)));
     let phases =
         ["dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "transfer_ms"].map(|name| value(&result, name).unwrap());
     let total = value(&result, "total_ms").unwrap();
@@ -115,7 +115,7 @@ async fn a_body_of_a_hundred_megabytes_is_read_up_to_its_bound() {
     let check = |more: &str| format!("url = {{ address = 'http://{}/', {more} }}", server.at);
     let result = run(&check("body_bytes_max = 2097152")).await;
     assert_eq!(result.state, State::Ok, "{}", result.output);
-    assert_eq!(value(&result, "body"), Some(2_097_152.0));
+    assert_eq!(value(&result, "body_bytes"), Some(2_097_152.0));
     assert!(result.output.contains("more than 2097152 bytes"), "{}", result.output);
     let result = run(&check("body = 'end'")).await;
     assert!(result.output.starts_with("the first 1048576 bytes of the body do not match"), "{}", result.output);
