@@ -116,12 +116,12 @@ fn findings_and_predictions_satisfy_their_schema() {
         recorded: true,
     });
     check(&Prediction {
-        prediction_id: "acme/disk:/var/used_percent/time_to_exhaustion/1800000000000".into(),
+        prediction_id: "acme/disk:/var/used_percent/resource_exhaustion/1800000000000".into(),
         phase: PredictionPhase::Scored,
         tenant: tenant(),
         check_id: disk(),
         metric: "used_percent".into(),
-        predictor: "time_to_exhaustion".into(),
+        predictor: "resource_exhaustion".into(),
         model_version: "0123456789ab".into(),
         data_version: 12,
         made_at_ms: Timestamp(1_800_000_000_000),
