@@ -41,7 +41,8 @@ pub struct Place {
     /// Address of the running product, for the commands that ask it; without it: the configuration's.
     #[arg(long, global = true, env = "KIZASHI_URL", value_name = "URL")]
     pub url: Option<String>,
-    /// Token for the running product; without it: the one that `up` left in the data folder for this user.
+    /// Token for the running product; without it: the one that `up` left in the data folder for this user. Given to `up`, it
+    /// becomes the administrator's token.
     #[arg(long, global = true, env = "KIZASHI_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 }
@@ -125,6 +126,9 @@ pub struct SqlArgs {
     /// Only this tenant's rows; without it every tenant that the token covers
     #[arg(long)]
     pub tenant: Option<TenantId>,
+    /// At most so many rows; without it 10,000 as a table, and as many as the product gives for the other formats
+    #[arg(long)]
+    pub rows: Option<u64>,
     /// Write to a file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -134,48 +138,92 @@ pub struct SqlArgs {
 pub struct TicketsArgs {
     #[command(subcommand)]
     pub action: Option<TicketAction>,
-    #[arg(long, global = true, default_value = "default")]
-    pub tenant: TenantId,
+    /// The tenant; without it the list covers all, and a number is one of tenant default
+    #[arg(long, global = true)]
+    pub tenant: Option<TenantId>,
     /// Also the closed ones
     #[arg(long)]
     pub all: bool,
     /// One JSON object per line
     #[arg(long, global = true)]
     pub json: bool,
+    /// Who acts, as the history will say
+    #[arg(long = "as", global = true, env = "USER", value_name = "NAME")]
+    pub actor: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum TicketAction {
-    /// One ticket with its history and evidence
+    /// Show one ticket with its history and evidence
     Show {
+        /// Its number within the tenant
         number: i64,
     },
+    /// Add a comment
     Comment {
+        /// Its number within the tenant
         number: i64,
         text: String,
     },
+    /// Give it to a person, or take it back by leaving the person out
     Assign {
+        /// Its number within the tenant
         number: i64,
-        person: String,
+        person: Option<String>,
     },
-    /// 1 (highest) to 5
+    /// Set the priority
     Prioritise {
+        /// Its number within the tenant
         number: i64,
+        /// 1 (highest) to 5
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=5))]
         priority: u8,
     },
+    /// Close it with the reason, by which the rules that open tickets are judged
     Close {
+        /// Its number within the tenant
         number: i64,
-        /// fixed, false_alarm, duplicate, no_action_needed or expected
-        #[arg(long)]
-        code: String,
+        #[arg(long, value_enum)]
+        code: ClosureCode,
+        /// What was done
         #[arg(long)]
         comment: Option<String>,
     },
+    /// Open a resolved or closed ticket again
     Reopen {
+        /// Its number within the tenant
         number: i64,
+        /// Why
         #[arg(long)]
         comment: Option<String>,
     },
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy)]
+#[value(rename_all = "snake_case")]
+pub enum ClosureCode {
+    /// There was a fault, and work removed it
+    Fixed,
+    /// There was no fault: the check or the rule was wrong
+    FalseAlarm,
+    /// Another ticket covers it
+    Duplicate,
+    /// There was a fault, and it went away or does no harm
+    NoActionNeeded,
+    /// Planned: maintenance, a test, a known load
+    Expected,
+}
+
+impl ClosureCode {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::FalseAlarm => "false_alarm",
+            Self::Duplicate => "duplicate",
+            Self::NoActionNeeded => "no_action_needed",
+            Self::Expected => "expected",
+        }
+    }
 }
 
 /// How a file of times and values becomes samples of a check.
@@ -231,7 +279,7 @@ pub struct ReplayArgs {
 
 #[derive(Args, Debug)]
 pub struct BacktestArgs {
-    /// File in queries/detectors or queries/predictions, by path or by name
+    /// Name of a shipped detector or prediction or of one in kizashi.d/queries, such as resource_exhaustion
     pub query: String,
     #[arg(long, default_value = "default")]
     pub tenant: TenantId,
@@ -244,6 +292,7 @@ pub struct BacktestArgs {
     /// Print every decision, not only those that fired
     #[arg(long)]
     pub all: bool,
+    /// One JSON object per line: decisions, then findings and predictions
     #[arg(long)]
     pub json: bool,
 }

@@ -5,6 +5,8 @@
     reason = "a command line speaks on standard output and standard error"
 )]
 
+#[macro_use]
+mod say;
 mod cli;
 mod client;
 mod clock;

@@ -94,6 +94,9 @@ fn collect(batches: Batches, args: &SeriesArgs) -> Result<Recording> {
             bail!("{shown}: more than {ROWS_MAX} rows; split the file");
         }
     }
+    if row == 0 {
+        bail!("{shown}: the file has a header and no rows");
+    }
     if recording.points.is_empty() {
         bail!(
             "{shown}: no row can be used ({} rejected: {})",

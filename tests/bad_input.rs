@@ -29,6 +29,7 @@ fn an_error_in_the_configuration_names_file_line_and_key() {
         ("[[check]]\nid = \"x\"\ninterval = \"5s\"\ntimeout = \"10s\"\ncpu = {}\n", &["\"x\"", "timeout"]),
         ("[checks]\nconcurrency = 0\n", &["checks.concurrency", "1 or more"]),
         ("[relay.kafka]\nbootstrap_servers = \"\"\n", &["relay.kafka.bootstrap_servers", "host:port"]),
+        ("[monitor]\ntick = \"1m\"\n", &["monitor.tick", "100ms to 10s"]),
         ("[host]\ntenant = \"A B\"\n", &["kizashi.toml:2", "A B"]),
     ];
     for (toml, words) in cases {

@@ -98,6 +98,45 @@ fn a_file_system_that_is_going_to_be_full_gets_its_ticket_before_it_is() {
 }
 
 #[test]
+fn parquet_goes_out_by_sql_and_comes_in_by_import_and_a_second_metric_is_not_taken_for_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let product = Product::start(folder.path(), &Settings::quiet("[lake]\nlinger = \"100ms\"\n"));
+    std::fs::write(folder.path().join("some.csv"), filling(400)).unwrap();
+    import(&product, "some.csv", "disk:/a");
+    until("it is in the lake", SOON, || {
+        let rows = product.sql("select count(*) as n from samples")?;
+        if rows[0]["n"] == 400 { Ok(()) } else { Err(format!("{rows:?}")) }
+    });
+    let good = |args: &[&str]| {
+        let out = run(&product.home, args);
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    let statement = "select slot as timestamp, value from samples where check_id = 'disk:/a' order by slot";
+    good(&["sql", "--format", "parquet", "--output", "some.parquet", statement]);
+    let said = good(&["import", "some.parquet", "--check", "disk:/b", "--metric", "used_percent"]);
+    assert!(said.contains("400 accepted"), "{said}");
+    let said = good(&["import", "some.parquet", "--check", "disk:/a", "--metric", "used_percent"]);
+    assert!(said.contains("0 accepted, 400 already there"), "{said}");
+    let said = good(&["import", "some.parquet", "--check", "disk:/a", "--metric", "other"]);
+    assert!(
+        said.contains("0 accepted, 0 already there, 400 rejected") && said.contains("a check of its own"),
+        "{said}"
+    );
+    let sums = product.sql("select sum(value) as s, count(*) as n from samples group by check_id").unwrap();
+    assert_eq!(sums.len(), 2);
+    assert_eq!((&sums[0]["n"], &sums[1]["n"]), (&400.into(), &400.into()), "{sums:?}");
+
+    let cut = run(&product.home, &["sql", "--rows", "10", "select * from samples"]);
+    assert!(
+        !cut.status.success() && String::from_utf8_lossy(&cut.stderr).contains("--rows"),
+        "a cut is said and is no success"
+    );
+    let said = good(&["replay", "some.parquet", "--check", "disk:/c", "--speed", "100000"]);
+    assert!(said.contains("400 accepted"), "{said}");
+}
+
+#[test]
 fn a_level_series_stays_silent() {
     let folder = tempfile::tempdir().unwrap();
     let product =

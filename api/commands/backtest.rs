@@ -1,7 +1,5 @@
 //! `kizashi backtest`: a detector or a prediction over stored history. Reads the lake directly, so the product may run or not.
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result, bail};
 use arrow::array::{Array as _, AsArray as _};
 use arrow::compute::cast;
@@ -55,12 +53,13 @@ fn open(loaded: &Loaded) -> Result<Engine> {
     crate::up::engine(&root, loaded).context("SQL")
 }
 
-/// By name, or by the path of a file that the registry has.
-fn find(registry: &Registry, wanted: &str) -> Result<Query> {
-    let name = Path::new(wanted).file_stem().and_then(|n| n.to_str()).unwrap_or(wanted);
+fn find(registry: &Registry, name: &str) -> Result<Query> {
     registry.get(name).cloned().with_context(|| {
         let names: Vec<&str> = registry.queries().iter().map(|q| q.name.as_str()).collect();
-        format!("there is no detector or prediction {name:?}; there are {}", names.join(", "))
+        format!(
+            "there is no detector or prediction named {name:?}; there are {} (your own go to kizashi.d/queries)",
+            names.join(", ")
+        )
     })
 }
 
@@ -91,19 +90,19 @@ fn print(query: &Query, result: &Backtest, args: &BacktestArgs) {
     let fired = result.decisions.iter().filter(|d| d.fired).count();
     if args.json {
         for decision in result.decisions.iter().filter(|d| args.all || d.fired) {
-            println!("{}", json!({"decision": decision}));
+            say!("{}", json!({"decision": decision}));
         }
         for finding in &result.findings {
-            println!("{}", json!({"finding": finding}));
+            say!("{}", json!({"finding": finding}));
         }
         for prediction in &result.predictions {
-            println!("{}", json!({"prediction": prediction}));
+            say!("{}", json!({"prediction": prediction}));
         }
         return;
     }
     for decision in result.decisions.iter().filter(|d| args.all || d.fired) {
         let mark = if decision.fired { "fired" } else { "     " };
-        println!(
+        say!(
             "{} {mark} {} {} {}",
             decision.slot_ms,
             decision.check_id,
@@ -111,7 +110,7 @@ fn print(query: &Query, result: &Backtest, args: &BacktestArgs) {
             decision.summary.as_deref().unwrap_or_default()
         );
     }
-    println!(
+    say!(
         "{}: {} decisions, {fired} fired, {} tickets",
         query.name,
         result.decisions.len(),
@@ -120,8 +119,8 @@ fn print(query: &Query, result: &Backtest, args: &BacktestArgs) {
     if !result.predictions.is_empty() {
         let count = |outcome| result.count(outcome);
         let waiting = result.predictions.iter().filter(|p| p.outcome.is_none()).count();
-        println!(
-            "predictions: {} hit, {} miss, {} not monitored to the end, {waiting} not yet due",
+        say!(
+            "predictions: {} hit, {} miss, {} not monitored to the end, {waiting} not due before the history ends",
             count(Outcome::Hit),
             count(Outcome::Miss),
             count(Outcome::Void)

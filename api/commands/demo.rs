@@ -59,14 +59,14 @@ pub fn run(place: &Place, args: &DemoArgs) -> Result<()> {
     let (slow, after) = rest.split_at(rest.partition_point(|(at, _)| *at <= failure_at));
 
     let (client, _own) = product(place)?;
-    println!("A recording, not live: {}, {first} to {last}", about.title);
-    println!("Replayed into tenant {TENANT} of {}, the days before the failure more slowly", client.base());
-    println!("What is on record: {} at {failure_at}\n", about.failure);
+    say!("A recording, not live: {}, {first} to {last}", about.title);
+    say!("Replayed into tenant {TENANT} of {}, the days before the failure more slowly", client.base());
+    say!("What is on record: {} at {failure_at}\n", about.failure);
     let mut sign: Option<Timestamp> = None;
     let mut show = |ticket: &Value| {
         let at = time(text(ticket, "opened_at")).unwrap_or_default();
         let ahead = failure_at.since_ms(at);
-        println!("{at}  ticket #{}: {}  ({})", ticket["number"], text(ticket, "title"), relative(ahead));
+        say!("{at}  ticket #{}: {}  ({})", ticket["number"], text(ticket, "title"), relative(ahead));
         if (0..=SLOW_MS).contains(&ahead) {
             sign = Some(sign.map_or(at, |earlier| earlier.min(at)));
         }
@@ -79,16 +79,16 @@ pub fn run(place: &Place, args: &DemoArgs) -> Result<()> {
     replay.play(after, speed(slow, half))?;
     let totals = replay.finish(*last)?;
     if totals.accepted == 0 {
-        println!(
+        say!(
             "The recording was already there, so nothing is new; `kizashi tickets --tenant {TENANT} --all` shows what it led to."
         );
         return Ok(());
     }
     match sign {
-        Some(at) => println!("\nThe sign: a ticket {}.", relative(failure_at.since_ms(at))),
-        None => println!("\nNo ticket in the {} h before the recorded failure.", SLOW.as_secs() / 3600),
+        Some(at) => say!("\nThe sign: a ticket {}.", relative(failure_at.since_ms(at))),
+        None => say!("\nNo ticket in the {} h before the recorded failure.", SLOW.as_secs() / 3600),
     }
-    println!("Look at it: kizashi tickets --tenant {TENANT} --all");
+    say!("Look at it: kizashi tickets --tenant {TENANT} --all");
     Ok(())
 }
 
@@ -120,7 +120,7 @@ fn product(place: &Place) -> Result<(Client, Option<Own>)> {
     if place.url.is_some() {
         bail!("no product answers at the given --url");
     }
-    println!("No product is running here: starting one for the demo, on {}", loaded.data.display());
+    say!("No product is running here: starting one for the demo, on {}", loaded.data.display());
     let own = Own(start(place)?);
     let begun = Instant::now();
     loop {
@@ -146,6 +146,9 @@ fn start(place: &Place) -> Result<Child> {
     }
     if let Some(data) = &place.data {
         command.arg("--data").arg(data);
+    }
+    if let Some(token) = &place.token {
+        command.env("KIZASHI_ADMIN_TOKEN", token);
     }
     command.args(["up", "--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::null());
     command.spawn().context("the product cannot be started")

@@ -23,3 +23,11 @@ pub fn progress(of: u64, what: &'static str) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(500));
     bar
 }
+
+/// For what takes a while and cannot say how far it is.
+pub fn waiting(what: &'static str) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner();
+    spinner.set_message(what);
+    spinner.enable_steady_tick(Duration::from_millis(200));
+    spinner
+}

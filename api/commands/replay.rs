@@ -30,7 +30,7 @@ pub fn run(place: &Place, args: &ReplayArgs) -> Result<()> {
     let mut recording = recording::read(&args.series)?;
     recording.points.sort_by_key(|(at, _)| *at);
     let mut show = |ticket: &Value| {
-        println!("{}  ticket #{}: {}", text(ticket, "opened_at"), ticket["number"], text(ticket, "title"));
+        say!("{}  ticket #{} (recording): {}", text(ticket, "opened_at"), ticket["number"], text(ticket, "title"));
     };
     let mut replay = Replay::new(&client, &args.series, recording.points.len(), &mut show)?;
     replay.play(&recording.points, args.speed)?;
@@ -106,7 +106,7 @@ impl<'a> Replay<'a> {
 
     /// Prints a line without disturbing the progress bar.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| println!("{line}"));
+        self.bar.suspend(|| say!("{line}"));
     }
 
     fn show_new(&mut self) -> Result<()> {

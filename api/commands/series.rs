@@ -22,9 +22,9 @@ pub struct Totals {
 impl Totals {
     pub fn print(&self, rejected_in_file: &crate::recording::Rejected) {
         let rejected = self.rejected + rejected_in_file.count as u64;
-        println!("{} accepted, {} already there, {rejected} rejected", self.accepted, self.already_there);
+        say!("{} accepted, {} already there, {rejected} rejected", self.accepted, self.already_there);
         for reason in rejected_in_file.first.iter().chain(&self.reasons).take(REJECTED_SHOWN) {
-            println!("  {reason}");
+            say!("  {reason}");
         }
     }
 }

@@ -23,9 +23,16 @@ pub fn run(place: &Place, args: &SqlArgs) -> Result<()> {
             .context("standard input is not text")?;
     }
     let client = Client::new(place, &loaded)?;
+    let mut request = json!({"sql": statement, "format": args.format.name()});
+    match (args.rows, args.format) {
+        (Some(rows), _) => request["rows"] = json!(rows),
+        (None, Format::Table) => {}
+        (None, _) => request["rows"] = json!(loaded.config.http.sql_rows_max),
+    }
+    let waiting = super::waiting("asking");
     let path = args.tenant.as_ref().map_or_else(|| "/api/v1/sql".to_owned(), |t| format!("/api/v1/sql?tenant={t}"));
-    let (bytes, truncated) =
-        client.post_noting(&path, &json!({"sql": statement, "format": args.format.name()}), "kizashi-truncated")?;
+    let (bytes, truncated) = client.post_noting(&path, &request, "kizashi-truncated")?;
+    waiting.finish_and_clear();
     match &args.output {
         Some(path) => File::create(path)
             .and_then(|mut f| f.write_all(&bytes))
@@ -39,7 +46,9 @@ pub fn run(place: &Place, args: &SqlArgs) -> Result<()> {
         },
     }
     if truncated {
-        eprintln!("kizashi: only the first rows are shown; add a limit, or raise sql.rows_max");
+        bail!(
+            "there are more rows than were given; ask for more with --rows (at most http.sql_rows_max), or for fewer in SQL"
+        );
     }
     Ok(())
 }

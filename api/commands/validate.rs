@@ -8,24 +8,27 @@ use crate::config::{self, load};
 
 pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
     if args.schema {
-        println!("{}", serde_json::to_string_pretty(&config::schema())?);
+        say!("{}", serde_json::to_string_pretty(&config::schema())?);
         return Ok(());
     }
     let loaded = load(place)?;
     for file in &loaded.files {
-        println!("{}: good", file.display());
+        say!("{}: good", file.display());
     }
-    println!("{} checks: good", loaded.checks.len());
+    say!("{} checks: good", loaded.checks.len());
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
+        let testing = super::waiting("testing the queries");
         let views = loaded.queries.as_ref().map(|q| q.join("views")).filter(|v| v.is_dir());
         let tested = kizashi_engine::views::test_all(views.as_deref()).await?;
-        println!("{tested} tests of views: good");
+        say!("{tested} tests of views: good");
         let registry = Registry::load(loaded.queries.as_deref())?;
         let engine = crate::up::engine(&loaded.data.join("lake"), &loaded)?;
         Foresight::new(engine, registry.clone()).check(&loaded.config.host.tenant).await?;
-        judge(&registry.test().await?)
+        let report = registry.test().await?;
+        testing.finish_and_clear();
+        judge(&report)
     })?;
     if args.run {
         let mut bad = 0;
@@ -33,9 +36,13 @@ pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
             let outcome = runtime.block_on(kizashi_checks::run_once(definition, &crate::clock::system(), None));
             let result = &outcome.result;
             bad += usize::from(!result.state.is_ok());
-            println!(
+            say!(
                 "{:8} {}/{}: {} ({} ms)",
-                result.state, result.tenant, result.check_id, result.output, result.duration_ms
+                result.state,
+                result.tenant,
+                result.check_id,
+                result.output,
+                result.duration_ms
             );
         }
         if bad > 0 {
@@ -59,6 +66,6 @@ fn judge(report: &TestReport) -> Result<()> {
     if !wrong.is_empty() {
         bail!("detectors and predictions:\n  {}", wrong.join("\n  "));
     }
-    println!("{} tests of detectors and predictions: good", report.cases.len());
+    say!("{} tests of detectors and predictions: good", report.cases.len());
     Ok(())
 }

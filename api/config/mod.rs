@@ -102,6 +102,7 @@ impl Config {
         found.extend(self.relay.validate().err());
         found.extend(self.lake.validate().err());
         found.extend(self.sql.validate().err());
+        found.extend(self.monitor.validate().err());
         found.extend(self.http.validate().err());
         found
     }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use kizashi_foresight::{Foresight, Query, Series};
 use kizashi_http::{ComponentHealth, Metrics};
 use kizashi_model::plausible::EARLIEST;
@@ -25,13 +25,13 @@ pub struct Watcher {
     health: ComponentHealth,
     /// What each query carries over, per tenant and series: as the desk stores it.
     states: HashMap<(TenantId, String), Value>,
-    /// How far predictions have been scored.
-    scored: HashMap<(TenantId, Series), Timestamp>,
+    /// The newest slot in the lake up to which everything has been judged and scored.
+    looked: HashMap<(TenantId, Series), Timestamp>,
 }
 
 impl Watcher {
     pub fn new(parts: Arc<Parts>, metrics: Arc<Metrics>, health: ComponentHealth) -> Self {
-        Self { parts, metrics, health, states: HashMap::new(), scored: HashMap::new() }
+        Self { parts, metrics, health, states: HashMap::new(), looked: HashMap::new() }
     }
 }
 
@@ -74,16 +74,33 @@ impl Watcher {
     async fn look(&mut self) -> Result<()> {
         let mut failed = Ok(());
         for ((tenant, series), slot) in self.series().await? {
-            for query in self.parts.clone().foresight.registry().queries() {
-                if let Err(error) = self.advance(&tenant, &series, query, slot).await {
-                    failed = failed.and(Err(error.context(format!("{} for tenant {tenant}", query.file))));
-                }
+            let key = (tenant, series);
+            if self.looked.get(&key).is_some_and(|at| *at >= slot) {
+                continue;
             }
-            if let Err(error) = self.score(&tenant, &series, slot).await {
-                failed = failed.and(Err(error.context(format!("scoring for tenant {tenant}"))));
+            match self.look_at(&key.0, &key.1).await {
+                Ok(Some(now)) => {
+                    self.looked.insert(key, now);
+                }
+                Ok(None) => {}
+                Err(error) => failed = failed.and(Err(error)),
             }
         }
         failed
+    }
+
+    /// Judges and scores these series up to their newest slot in the lake, which is `$now`.
+    async fn look_at(&mut self, tenant: &TenantId, series: &Series) -> Result<Option<Timestamp>> {
+        let foresight = self.parts.foresight.about(series.clone());
+        let Some(now) = foresight.newest(tenant, EARLIEST).await? else { return Ok(None) };
+        let mut failed = Ok(());
+        for query in foresight.registry().queries() {
+            if let Err(error) = self.advance(&foresight, tenant, series, query, now).await {
+                failed = failed.and(Err(error.context(format!("{} for tenant {tenant}", query.file))));
+            }
+        }
+        let scored = self.score(&foresight, tenant, series, now).await.context("scoring");
+        failed.and(scored).map(|()| Some(now))
     }
 
     /// The newest slot of each tenant's live checks, and of each recording.
@@ -97,8 +114,15 @@ impl Watcher {
         Ok(newest)
     }
 
-    async fn advance(&mut self, tenant: &TenantId, series: &Series, query: &Query, slot: Timestamp) -> Result<()> {
-        let name = format!("{}{series}", query.name);
+    async fn advance(
+        &mut self,
+        foresight: &Foresight,
+        tenant: &TenantId,
+        series: &Series,
+        query: &Query,
+        now: Timestamp,
+    ) -> Result<()> {
+        let name = format!("{}/{}{series}", query.header.kind.folder(), query.name);
         let key = (tenant.clone(), name.clone());
         let desk = &self.parts.desk;
         if !self.states.contains_key(&key) {
@@ -106,11 +130,9 @@ impl Watcher {
             self.states.insert(key.clone(), stored.unwrap_or_default());
         }
         let state = self.states.get(&key).cloned().filter(|s| !s.is_null());
-        if !Foresight::due(query, state.as_ref(), slot) {
+        if !Foresight::due(query, state.as_ref(), now) {
             return Ok(());
         }
-        let foresight = self.parts.foresight.about(series.clone());
-        let Some(now) = foresight.newest(tenant, EARLIEST).await? else { return Ok(()) };
         let since = match series {
             Series::Live => now.minus(query.header.every.duration()),
             Series::Recorded(_) if state.is_none() => {
@@ -126,11 +148,8 @@ impl Watcher {
         Ok(())
     }
 
-    /// Scores those predictions about the series whose time has come; `now` is its newest slot.
-    async fn score(&mut self, tenant: &TenantId, series: &Series, now: Timestamp) -> Result<()> {
-        if self.scored.insert((tenant.clone(), series.clone()), now) == Some(now) {
-            return Ok(());
-        }
+    /// Scores those predictions about the series whose time has come.
+    async fn score(&self, foresight: &Foresight, tenant: &TenantId, series: &Series, now: Timestamp) -> Result<()> {
         let desk = &self.parts.desk;
         let mut open = desk.open_predictions(tenant).await?;
         open.retain(|prediction| series.holds(&prediction.check_id, prediction.recorded));
@@ -145,7 +164,6 @@ impl Watcher {
             }
         }
         let worked_on = |p: &Prediction| work.get(&p.prediction_id).cloned();
-        let foresight = self.parts.foresight.about(series.clone());
         let scored = foresight.score(tenant, &open, now, &worked_on).await?;
         if !scored.is_empty() {
             self.metrics.predictions(PredictionPhase::Scored, scored.len() as u64);

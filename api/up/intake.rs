@@ -1,5 +1,6 @@
 //! From the checks to the spool: results become durable here, each in one write with the position of its check.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use tracing::{error, warn};
 /// `ce_source` of check results.
 pub const SOURCE: &str = "kizashi/checks";
 
+/// Of the spool's marks.
+const PREFIX: &str = "check/";
 const BATCH_MAX: usize = 256;
 const RETRY_MS_MAX: u64 = 5_000;
 
@@ -52,7 +55,8 @@ pub async fn run(mut intake: Intake) -> Result<()> {
             Some(retired) = intake.retired.recv() => {
                 let mut events = Vec::with_capacity(1);
                 keep(Event::of(&retired, SOURCE), &mut events);
-                append(&intake.spool, events, Vec::new(), &intake.health).await?;
+                let forget = (mark_key(&retired.tenant, &retired.check_id), Vec::new());
+                append(&intake.spool, events, vec![forget], &intake.health).await?;
             }
         }
     }
@@ -75,8 +79,8 @@ async fn append(
 ) -> Result<()> {
     let mut wait_ms = 100;
     loop {
-        let (spool, events, marks) = (spool.clone(), events.clone(), marks.clone());
-        match tokio::task::spawn_blocking(move || spool.append(events, marks)).await? {
+        let (own, events, own_marks) = (spool.clone(), events.clone(), marks.clone());
+        match tokio::task::spawn_blocking(move || own.append(events, own_marks)).await? {
             Ok(()) => {
                 health.ready();
                 return Ok(());
@@ -86,14 +90,40 @@ async fn append(
                 health.degraded(error.to_string());
                 tokio::time::sleep(Duration::from_millis(wait_ms)).await;
                 wait_ms = (wait_ms * 2).min(RETRY_MS_MAX);
+                if kept(spool, &marks) {
+                    return Ok(());
+                }
             }
             Err(error) => return Err(error.into()),
         }
     }
 }
 
+/// Whether a write that was reported as failed is there all the same: a mark is in one piece with its events, and no two
+/// results of a check have the same one. A retirement has none; repeating it does no harm.
+fn kept(spool: &Spool, marks: &[(String, Vec<u8>)]) -> bool {
+    marks
+        .iter()
+        .any(|(key, mark)| !mark.is_empty() && spool.mark(key).is_ok_and(|stored| stored.as_ref() == Some(mark)))
+}
+
+/// Every check that has ever handed a result to this spool and was not retired since.
+///
+/// # Errors
+/// When the spool cannot be read.
+pub fn known(spool: &Spool) -> Result<BTreeSet<(TenantId, CheckId)>> {
+    let mut checks = BTreeSet::new();
+    for (key, _) in spool.marks(PREFIX)? {
+        let name = key.strip_prefix(PREFIX).and_then(|name| name.split_once('/'));
+        if let Some((Ok(tenant), Ok(check))) = name.map(|(t, c)| (TenantId::new(t), CheckId::new(c))) {
+            checks.insert((tenant, check));
+        }
+    }
+    Ok(checks)
+}
+
 fn mark_key(tenant: &TenantId, check: &CheckId) -> String {
-    format!("check/{tenant}/{check}")
+    format!("{PREFIX}{tenant}/{check}")
 }
 
 /// The slot, eight bytes big-endian, then what the check itself wants to remember; absent and empty are told apart.

@@ -8,6 +8,7 @@ mod parts;
 mod signals;
 mod tasks;
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use kizashi_checks::{Definition, Scheduler, SchedulerLimits};
 use kizashi_http::{AppState, CheckInfo, Health, Metrics};
-use kizashi_model::CheckRetired;
+use kizashi_model::{CheckRetired, Clock};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, RwLock, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,7 @@ use tasks::Tasks;
 const RESULTS_MAX: usize = 1_024;
 /// Checks may finish, then everything behind them drains.
 const CHECKS_WITHIN: Duration = Duration::from_secs(5);
-const DRAIN_WITHIN: Duration = Duration::from_secs(15);
+const DRAIN_WITHIN: Duration = Duration::from_secs(14);
 
 pub fn command(place: &Place, args: &UpArgs) -> Result<()> {
     let mut loaded = load(place)?;
@@ -80,7 +81,6 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
         SchedulerLimits { concurrency: loaded.config.checks.concurrency },
     ));
     let configured = Arc::new(RwLock::new(loaded.checks.clone()));
-    set_checks(&scheduler, &parts, loaded.checks.clone(), &retired_in, &clock).await;
 
     let mut checks = Tasks::default();
     checks.add("the scheduler of checks", {
@@ -101,6 +101,8 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
             metrics: metrics.clone(),
         }),
     );
+    // With its receiver running: there may be more to retire than the channel holds.
+    set_checks(&scheduler, &parts, loaded.checks.clone(), &retired_in, &clock).await;
     parts.run(&mut rest, &stop, &health, &clock, &loaded.config);
     rest.add(
         "foresight",
@@ -117,6 +119,7 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
         lake: health.register("lake"),
     };
     rest.add("the observer", observe::run(observer, stop.clone()));
+    let importer = parts.importer(clock.clone());
     let state = AppState {
         engine: parts.engine.clone(),
         desk: parts.desk.clone(),
@@ -129,8 +132,9 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
             let configured = configured.clone();
             Arc::new(move || configured.try_read().map(|c| c.iter().map(info_of).collect()).unwrap_or_default())
         },
-        importer: Arc::new(parts.importer(clock.clone())),
+        importer: Arc::new(importer.clone()),
     };
+    rest.add("the imports", importer.finish(stop.clone()));
     rest.add("the HTTP server", {
         let stop = stop.clone();
         async move {
@@ -171,32 +175,25 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     Ok(())
 }
 
-/// Hands the checks to the scheduler; those that are gone, also since the last start, are retired.
+/// Hands the checks to the scheduler. Those of this spool that are gone, also since the last start, are retired: checks of
+/// other producers are none of ours.
 async fn set_checks(
     scheduler: &Scheduler,
     parts: &Parts,
     checks: Vec<Definition>,
     retired: &mpsc::Sender<CheckRetired>,
-    clock: &kizashi_model::Clock,
+    clock: &Clock,
 ) {
-    let known: Vec<_> = checks.iter().filter(|d| d.enabled).map(|d| (d.tenant.clone(), d.id.clone())).collect();
-    let mut gone = scheduler.set(checks, &|tenant, check| intake::resume(&parts.spool, tenant, check));
-    match parts.desk.states(None).await {
-        Ok(states) => {
-            for state in states.into_iter().filter(|s| s.interval_ms > 0 && !s.recorded) {
-                let told = gone.iter().any(|g| g.tenant == state.tenant && g.check_id == state.check_id);
-                let key = (state.tenant, state.check_id);
-                if !told && !known.contains(&key) {
-                    gone.push(CheckRetired { tenant: key.0, check_id: key.1, at_ms: clock.now() });
-                }
-            }
-        }
-        Err(error) => {
-            error!(%error, "the stored states cannot be read; checks removed since the last start are not retired");
-        }
+    let configured: BTreeSet<_> =
+        checks.iter().filter(|d| d.enabled).map(|d| (d.tenant.clone(), d.id.clone())).collect();
+    let removed = scheduler.set(checks, &|tenant, check| intake::resume(&parts.spool, tenant, check));
+    let mut gone: BTreeSet<_> = removed.into_iter().map(|r| (r.tenant, r.check_id)).collect();
+    match intake::known(&parts.spool) {
+        Ok(known) => gone.extend(known.difference(&configured).cloned()),
+        Err(error) => error!("checks removed since the last start are not retired: {error:#}"),
     }
-    for event in gone {
-        if retired.send(event).await.is_err() {
+    for (tenant, check_id) in gone {
+        if retired.send(CheckRetired { tenant, check_id, at_ms: clock.now() }).await.is_err() {
             return;
         }
     }

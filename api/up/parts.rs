@@ -11,7 +11,6 @@ use kizashi_http::Health;
 use kizashi_lake::Lake;
 use kizashi_model::Clock;
 use kizashi_relay::{Relay, Spool};
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::importer::RelayImporter;
@@ -85,8 +84,7 @@ impl Parts {
     }
 
     pub fn importer(&self, clock: Clock) -> RelayImporter {
-        let (relay, engine, lake) = (self.relay.clone(), self.engine.clone(), self.lake.clone());
-        RelayImporter { relay, engine, lake, clock, turn: Mutex::new(()) }
+        RelayImporter::new(self.relay.clone(), self.engine.clone(), self.lake.clone(), clock)
     }
 }
 

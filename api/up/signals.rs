@@ -33,8 +33,11 @@ impl Signals {
                 _ = self.term.recv() => info!("SIGTERM: draining"),
                 _ = self.interrupt.recv() => info!("interrupted: draining"),
                 _ = self.hangup.recv() => {
-                    reload().await;
-                    continue;
+                    tokio::select! {
+                        () = reload() => continue,
+                        _ = self.term.recv() => info!("SIGTERM while reloading: draining"),
+                        _ = self.interrupt.recv() => info!("interrupted while reloading: draining"),
+                    }
                 }
             }
             stop.cancel();

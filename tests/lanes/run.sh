@@ -13,6 +13,9 @@ lane() {
 file_systems() {
     if [ "$(id -u)" = 0 ]; then
         cargo test --workspace --test scenarios -- --ignored --nocapture file_systems::
+    elif [ "${CI:-}" = true ]; then
+        echo "this lane mounts small file systems, which takes root" >&2
+        return 1
     else
         echo "SKIPPED: mounting small file systems takes root" >&2
     fi

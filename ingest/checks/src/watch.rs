@@ -13,6 +13,9 @@ use crate::probe::{Local, Probe, Report, Shared};
 use crate::runner::{Outcome, Run, outcome};
 use crate::timer::Timer;
 
+/// After so long a pause, and four intervals, this machine was asleep or its clock was set: a gap, and nobody's slots.
+const ASLEEP_MS: i64 = 60_000;
+
 /// What is known of a check; outlives a change of its definition.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -81,7 +84,8 @@ impl Watch {
             (known.progress, known.mark.clone())
         };
         let Planned { slot, due } = pace.next(progress, timer.now());
-        if let Some(last) = progress.last_slot.filter(|_| !first) {
+        let awake = |last: &Timestamp| timer.now().since_ms(*last) <= pace.interval_ms.saturating_mul(4).max(ASLEEP_MS);
+        if let Some(last) = progress.last_slot.filter(|_| !first).filter(awake) {
             for left_out in pace.left_out(last, slot) {
                 self.overrun(left_out, "its time passed while this machine or process stalled".to_owned()).await?;
             }

@@ -1,6 +1,8 @@
 //! Every event type has a committed JSON Schema, it is the one of the code, and real events satisfy it.
 //! `KIZASHI_WRITE_SCHEMAS=1 cargo test -p kizashi-model` writes them anew.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 
 use kizashi_model::*;
