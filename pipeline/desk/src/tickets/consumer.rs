@@ -84,10 +84,13 @@ impl Sink for TicketSink {
 fn cause(record: &RecordRef<'_>) -> Result<Cause, DecodeError> {
     let (tenant, body, received) = (record.header(HEADER_TENANT), record.payload(), record.received());
     let of = declared_type(record.at().topic, record.header(HEADER_TYPE))?;
-    match of {
-        EventType::Problem => decode(tenant, body, received).map(Cause::Problem),
-        EventType::Finding => decode(tenant, body, received).map(Cause::Finding),
-        EventType::Prediction => decode(tenant, body, received).map(Cause::Prediction),
-        other => Err(DecodeError::WrongTopic(other.name(), record.at().topic)),
-    }
+    let cause = match of {
+        EventType::Problem => Cause::Problem(decode(tenant, body, received)?),
+        EventType::Finding => Cause::Finding(decode(tenant, body, received)?),
+        EventType::Prediction => Cause::Prediction(decode(tenant, body, received)?),
+        other => return Err(DecodeError::WrongTopic(other.name(), record.at().topic)),
+    };
+    // What is not kept must be told now: refused by the transaction, it would come again without end.
+    cause.check_size()?;
+    Ok(cause)
 }

@@ -11,8 +11,8 @@
 //! ```
 
 use kizashi_model::{
-    EventBody, Finding, Prediction, PredictionPhase, ProblemEvent, ProblemPhase, State, TenantId, TicketAction,
-    TicketKind, TicketStatus, Timestamp,
+    DecodeError, EventBody, Finding, Prediction, PredictionPhase, ProblemEvent, ProblemPhase, State, TenantId,
+    TicketAction, TicketKind, TicketStatus, Timestamp,
 };
 
 use super::closure::ClosureCode;
@@ -22,6 +22,9 @@ use crate::{DeskError, bounded};
 const TITLE_BYTES_MAX: usize = 200;
 const COMMENT_BYTES_MAX: usize = 16 * 1024;
 const NAME_BYTES_MAX: usize = 200;
+/// Ids that come with events become part of a ticket's key. Ours are far shorter.
+const ID_BYTES_MAX: usize = 512;
+const EVIDENCE_BYTES_MAX: usize = 256 * 1024;
 
 /// What the desk's consumer reacts to.
 #[derive(Clone, Debug)]
@@ -60,6 +63,26 @@ impl Cause {
         }
     }
 
+    /// Whatever passes here fits a ticket and its event: all other text is cut to its own bound.
+    ///
+    /// # Errors
+    /// When an id or the evidence is too large to be kept.
+    pub fn check_size(&self) -> Result<(), DecodeError> {
+        let (name, id, evidence) = match self {
+            Self::Problem(e) => ("problem_id", &e.problem_id, None),
+            Self::Finding(e) => ("finding_id", &e.finding_id, Some(&e.evidence)),
+            Self::Prediction(e) => ("prediction_id", &e.prediction_id, Some(&e.evidence)),
+        };
+        let within = |name: &str, bytes: usize, bytes_max: usize| {
+            if bytes <= bytes_max {
+                return Ok(());
+            }
+            Err(DecodeError::Implausible(format!("{name} is {bytes} bytes; a ticket takes at most {bytes_max}")))
+        };
+        within(name, id.len(), ID_BYTES_MAX)?;
+        within("evidence", evidence.map_or(0, |json| json.to_string().len()), EVIDENCE_BYTES_MAX)
+    }
+
     pub fn ticket_key(&self) -> String {
         match self {
             Self::Problem(e) => format!("{}:{}", TicketKind::Incident.as_str(), e.problem_id),
@@ -88,8 +111,12 @@ fn priority(state: State) -> u8 {
 }
 
 fn explained(summary: &str, runbook: Option<&str>) -> Option<String> {
-    let text = runbook.map_or_else(|| summary.to_owned(), |link| format!("{summary}\nRunbook: {link}"));
-    Some(bounded(&text, COMMENT_BYTES_MAX).to_owned())
+    Some(comment(runbook.map_or_else(|| summary.to_owned(), |link| format!("{summary}\nRunbook: {link}"))))
+}
+
+fn comment(mut text: String) -> String {
+    text.truncate(bounded(&text, COMMENT_BYTES_MAX).len());
+    text
 }
 
 /// A value as a title shows it: two decimals, or an exponent where that says more.
@@ -170,10 +197,10 @@ pub(crate) fn follow(ticket: &Ticket, cause: &Cause, now: Timestamp) -> Option<(
                         after.priority = priority(e.state);
                     }
                 }
-                let comment = format!("The state is now {}: {}", e.state, e.output);
-                return Some((after, cause.entry(TicketAction::Updated, Some(comment))));
+                let change = comment(format!("The state is now {}: {}", e.state, e.output));
+                return Some((after, cause.entry(TicketAction::Updated, Some(change))));
             }
-            ProblemPhase::Recovered => format!("Recovered: {}", e.output),
+            ProblemPhase::Recovered => comment(format!("Recovered: {}", e.output)),
             ProblemPhase::Retired => "The check was retired: it is no longer configured.".to_owned(),
         },
         Cause::Finding(_) => return None,
@@ -182,7 +209,7 @@ pub(crate) fn follow(ticket: &Ticket, cause: &Cause, now: Timestamp) -> Option<(
             (PredictionPhase::Scored, outcome) => {
                 let outcome = outcome.map_or("unknown", |o| o.as_str());
                 let reason = e.outcome_reason.as_deref().unwrap_or("no reason was given");
-                bounded(&format!("Outcome {outcome}: {reason}"), COMMENT_BYTES_MAX).to_owned()
+                comment(format!("Outcome {outcome}: {reason}"))
             }
         },
     };

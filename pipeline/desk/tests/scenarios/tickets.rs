@@ -1,7 +1,10 @@
 //! Problems, findings and predictions as tickets.
 
 use kizashi_desk::{TicketCommand, TicketFilter};
-use kizashi_model::{Event, Outcome, ProblemPhase, State, TicketAction, TicketKind, TicketStatus, Timestamp, Topic};
+use kizashi_model::{
+    Event, Finding, Outcome, Prediction, ProblemEvent, ProblemPhase, State, TicketAction, TicketKind, TicketStatus,
+    Timestamp, Topic,
+};
 
 use crate::support::{NOW, World, check, finding, opened, prediction, problem, recovered, scored, tenant, until};
 
@@ -129,6 +132,35 @@ async fn what_does_not_decode_is_passed_over_and_counted() {
     world.drain().await;
     assert_eq!(world.tickets().await.len(), 1);
     assert_eq!(world.desk.ticket_counters().rejected.load(std::sync::atomic::Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn events_as_large_as_the_relay_takes_do_not_hold_up_the_ones_behind_them() {
+    let world = World::new().await;
+    let large = "x".repeat(1024 * 1024 - 1_000);
+    let with_output = |event: ProblemEvent| ProblemEvent { output: large.clone(), ..event };
+    world
+        .publish(&[opened(), problem(ProblemPhase::Changed, State::Warning, 60, 50), recovered()].map(with_output))
+        .await;
+    let foreign = |id: &str| ProblemEvent { problem_id: id.into(), ..opened() };
+    world.publish(&[foreign(&large), foreign(&"y".repeat(513)), foreign(&"z".repeat(512))]).await;
+    let evidence = serde_json::json!({ "values": &large[..256 * 1024] });
+    world.publish(&[finding(&large), Finding { evidence: evidence.clone(), ..finding("f1") }, finding("f2")]).await;
+    let wordy = Prediction { outcome_reason: Some(large.clone()), ..scored("p2", Outcome::Hit) };
+    let swollen = Prediction { evidence, ..prediction("p1") };
+    world.publish(&[prediction(&large), swollen, prediction("p2"), wordy]).await;
+    world.drain().await;
+
+    let mut keys: Vec<_> = world.tickets().await.into_iter().map(|ticket| ticket.ticket_key).collect();
+    keys.sort();
+    let mut kept = [format!("incident:{}", opened().problem_id), format!("incident:{}", "z".repeat(512))].to_vec();
+    kept.extend(["finding:f2".to_owned(), "prediction:p2".to_owned()]);
+    kept.sort();
+    assert_eq!(keys, kept);
+    assert_eq!(world.desk.ticket_counters().rejected.load(std::sync::atomic::Ordering::Relaxed), 6);
+    let cut: Vec<_> = world.ticket_events().await.into_iter().filter_map(|event| event.comment).collect();
+    let is_cut = |beginning: &str| cut.iter().any(|text| text.starts_with(beginning) && text.len() == 16 * 1024);
+    assert!(is_cut("The state is now WARNING: x") && is_cut("Recovered: x") && is_cut("Outcome hit: x"));
 }
 
 #[tokio::test]
