@@ -12,6 +12,9 @@ use futures::TryStreamExt;
 use kizashi_model::Timestamp;
 use kizashi_model::tables::{PARTITION_COLUMN, Table};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Type;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::LakeError;
 use crate::commit::Committed;
@@ -23,14 +26,21 @@ use crate::table::LakeTable;
 /// Merges of one table in a round: what is left waits for the next, so that new rows are not kept waiting.
 const MERGES_MAX: usize = 8;
 
-/// The column from which a row's day is taken.
+/// Bytes of the rows of one merge at most, every text written out: far below what an Arrow column can hold (2 GiB), and
+/// what the writer's memory can bear.
+const MERGE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// The end of a file that is read first: nearly always all of its metadata.
+const TAIL_BYTES: u64 = 16 * 1024;
+
+/// The column from which a row's day is taken; `None` for a table whose files are left as they are.
 fn time_column(table: Table) -> Option<&'static str> {
     match table {
         Table::CheckResults | Table::Samples | Table::Findings => Some("slot"),
         Table::Problems | Table::TicketEvents => Some("at"),
         // The day of a prediction is that of one of two columns, and predictions are few.
         Table::Predictions => None,
-        Table::Rejects => Some("received_at"),
+        // A row has up to 1 MiB of anybody's bytes, and hardly anybody asks for them.
+        Table::Rejects => None,
     }
 }
 
@@ -54,6 +64,10 @@ impl Lake {
             .map_err(unavailable(entry.table, "read"))?;
         let groups = groups(&files, config.compact_files_min, config.compact_rows_max);
         for group in groups.into_iter().take(MERGES_MAX) {
+            let group = fitting(entry, group).await?;
+            if group.len() < config.compact_files_min.max(2) {
+                continue;
+            }
             if self.merge(entry, &group, time, now).await? == Committed::Anew {
                 break;
             }
@@ -107,6 +121,62 @@ fn groups(files: &[LogicalFileView], files_min: usize, rows_max: usize) -> Vec<V
         }
     }
     groups
+}
+
+/// As many files as may be in memory together, from the smallest up. A file of unknown size is not ours and left alone.
+async fn fitting<'f>(
+    entry: &LakeTable,
+    files: Vec<&'f LogicalFileView>,
+) -> Result<Vec<&'f LogicalFileView>, LakeError> {
+    let store = entry.log.object_store(None);
+    let mut sized = Vec::with_capacity(files.len());
+    for file in files {
+        if let Some(bytes) = bytes_in_memory(&metadata(entry.table, store.as_ref(), file).await?) {
+            sized.push((bytes, file));
+        }
+    }
+    sized.sort_by_key(|(bytes, _)| *bytes);
+    let mut total = 0u64;
+    let fitting = sized.into_iter().take_while(|(bytes, _)| {
+        total = total.saturating_add(*bytes);
+        total <= MERGE_BYTES_MAX
+    });
+    Ok(fitting.map(|(_, file)| file).collect())
+}
+
+/// The sizes of column chunks do not tell it: a text that repeats is in a chunk once, and in memory in every row.
+fn bytes_in_memory(metadata: &ParquetMetaData) -> Option<u64> {
+    let mut total = 0u64;
+    for group in metadata.row_groups() {
+        let rows = u64::try_from(group.num_rows()).ok()?;
+        for column in group.columns() {
+            let texts = match column.column_type() {
+                Type::BYTE_ARRAY => u64::try_from(column.unencoded_byte_array_data_bytes()?).ok()?,
+                Type::FIXED_LEN_BYTE_ARRAY => return None,
+                _ => 0,
+            };
+            // A number, or the places at which a text begins and ends.
+            total = total.saturating_add(texts).saturating_add(rows.saturating_mul(8));
+        }
+    }
+    Some(total)
+}
+
+async fn metadata(table: Table, store: &dyn ObjectStore, file: &LogicalFileView) -> Result<ParquetMetaData, LakeError> {
+    let path = file.object_store_path();
+    let away = |reason: String| LakeError::Unavailable { table: table.name(), doing: "compacted", reason };
+    let size = u64::try_from(file.size()).map_err(internal)?;
+    let mut tail = TAIL_BYTES.min(size);
+    loop {
+        let bytes = store.get_range(&path, size - tail..size).await.map_err(|e| away(reason(&e)))?;
+        let mut reader = ParquetMetaDataReader::new();
+        match reader.try_parse_sized(&bytes, size) {
+            Err(ParquetError::NeedMoreData(needed)) if (tail..=size).contains(&(needed as u64)) => {
+                tail = needed as u64;
+            }
+            parsed => return parsed.and_then(|()| reader.finish()).map_err(|e| away(format!("{path}: {e}"))),
+        }
+    }
 }
 
 async fn read(

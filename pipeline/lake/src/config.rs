@@ -1,8 +1,20 @@
 //! What may be set of the lake, with its bounds.
 
 use kizashi_model::Span;
+use kizashi_model::envelope::BODY_BYTES_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Bytes of text of one row that do not come from its record, at most: the reason of a reject, the names of its topic.
+pub(crate) const ROW_BYTES_MAX: usize = 1_000;
+/// By how much a record's text can grow on its way into a column: U+0001 in a reject's header becomes `\u0001`.
+pub(crate) const GROWTH_MAX: usize = 6;
+const BATCH_ROWS_MAX: usize = 1_000_000;
+const BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
+// No column of a batch reaches 2 GiB, at which its Arrow builder would panic. A batch goes beyond its bytes by less than
+// one record, of which no more than a body is kept.
+const _: () =
+    assert!((BATCH_BYTES_MAX + BODY_BYTES_MAX) * GROWTH_MAX + BATCH_ROWS_MAX * ROW_BYTES_MAX < i32::MAX as usize);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -19,7 +31,7 @@ pub struct LakeConfig {
     pub log_retention: Span,
     /// Small files of a day that are merged into one when there are this many; 0 never merges.
     pub compact_files_min: usize,
-    /// Rows of a merged file at most; this bounds the memory of a merge.
+    /// Rows of a merged file at most. Long texts end it earlier: a merge takes no more than 128 MiB.
     pub compact_rows_max: usize,
     /// How long a stop may take to commit what was read.
     pub drain: Span,
@@ -52,8 +64,8 @@ impl LakeConfig {
             }
         };
         within("linger (in ms)", self.linger.ms().into(), 1, 60_000)?;
-        within("rows_max", self.rows_max as i128, 1, 10_000_000)?;
-        within("bytes_max", self.bytes_max as i128, 64 * 1024, 1 << 30)?;
+        within("rows_max", self.rows_max as i128, 1, BATCH_ROWS_MAX as i128)?;
+        within("bytes_max", self.bytes_max as i128, 64 * 1024, BATCH_BYTES_MAX as i128)?;
         within("checkpoint_every", self.checkpoint_every.into(), 1, 10_000)?;
         // A writer that was stopped for longer than this could not tell that its next version was already written.
         within("log_retention (in ms)", self.log_retention.ms().into(), 3_600_000, 3650 * 86_400_000)?;

@@ -17,8 +17,9 @@ use serde_json::{Map, Value, json};
 use crate::LakeError;
 use crate::error::internal;
 
-/// Long texts: their extremes help nobody and would be most of a small file.
-const WITHOUT_EXTREMES: [&str; 9] =
+/// Long texts: their extremes help nobody and would be most of a small file, so there are none of single pages. Those of
+/// the whole file are cut short, and with them comes the size of all its texts, which a merge has to know.
+const LONG_TEXTS: [&str; 9] =
     ["output", "summary", "evidence", "comment", "title", "reason", "headers", "payload", "runbook"];
 /// Rows that a reader can skip together within a file.
 const PAGE_ROWS: usize = 20_000;
@@ -64,8 +65,8 @@ fn properties(table: Table) -> WriterProperties {
             }
             _ => properties,
         };
-        if WITHOUT_EXTREMES.contains(&field.name().as_str()) {
-            properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
+        if LONG_TEXTS.contains(&field.name().as_str()) {
+            properties = properties.set_column_statistics_enabled(column, EnabledStatistics::Chunk);
         }
     }
     properties.build()

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use kizashi_lake::{Lake, LakeConfig, Unfenced};
 use kizashi_model::tables::Table;
 use kizashi_model::{Span, Timestamp};
+use kizashi_relay::Batch;
 
 use crate::faulty::{Fault, Faulty};
-use crate::log::{Contents, Log, NOW, RESULTS_0, mixed};
-use crate::readback::{contents, delta};
+use crate::log::{Contents, Log, NOW, RESULTS_0, event, mixed, push, result};
+use crate::readback::{contents, count, delta};
 
 async fn open(root: &Path, config: LakeConfig) -> Lake {
     Lake::open_on(Arc::new(Faulty::new(Fault::None)), root, config).await.unwrap()
@@ -20,6 +21,10 @@ async fn read_one_by_one(lake: &Lake, log: &Log, now: Timestamp) {
         lake.write(&[log.batch(&lake.offsets(), 1)], &Unfenced, now).await.unwrap();
         lake.maintain(now).await.unwrap();
     }
+}
+
+async fn files(root: &Path, table: Table) -> usize {
+    delta(root, table).await.get_file_uris().unwrap().count()
 }
 
 fn log_entries(root: &Path, ending: &str) -> usize {
@@ -33,13 +38,15 @@ async fn small_files_of_a_day_become_one_and_no_row_changes() {
     let log = mixed();
     let without = LakeConfig { checkpoint_every: 1_000, compact_files_min: 0, ..LakeConfig::default() };
     read_one_by_one(&open(dir.path(), without).await, &log, NOW).await;
-    let before = delta(dir.path(), Table::CheckResults).await.get_file_uris().unwrap().count();
+    let before = files(dir.path(), Table::CheckResults).await;
+    let rejects = files(dir.path(), Table::Rejects).await;
 
     let with = LakeConfig { checkpoint_every: 1, compact_files_min: 2, ..LakeConfig::default() };
     let lake = open(dir.path(), with).await;
     lake.maintain(NOW).await.unwrap();
-    let after = delta(dir.path(), Table::CheckResults).await.get_file_uris().unwrap().count();
+    let after = files(dir.path(), Table::CheckResults).await;
     assert!(before > 20 && after == 3, "one file for each of three days, not {after}; before it was {before}");
+    assert!(rejects > 3 && files(dir.path(), Table::Rejects).await == rejects, "rejects are left as they are");
     assert_eq!(contents(dir.path()).await, Contents::expected(&log));
 
     // A merge moves no offset and can be followed by rows.
@@ -51,6 +58,32 @@ async fn small_files_of_a_day_become_one_and_no_row_changes() {
     }
     read_one_by_one(&lake, &more, NOW).await;
     assert_eq!(contents(dir.path()).await, Contents::expected(&more));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merge_is_bounded_by_what_its_texts_take_in_memory_not_by_their_size_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LakeConfig { checkpoint_every: 1, compact_files_min: 2, ..LakeConfig::default() };
+    let without = LakeConfig { compact_files_min: 0, ..config.clone() };
+    let lake = open(dir.path(), without).await;
+    // Four files of 40 MB in memory each: the text is in each file once.
+    let mut large = result("disk:/", NOW, 1.0);
+    large.output = "x".repeat(1_000_000);
+    let large = event(&large, None);
+    for round in 0..4 {
+        let mut batch = Batch::default();
+        for n in 0..40 {
+            push(&mut batch, RESULTS_0, round * 40 + n, &large);
+        }
+        lake.write(&[batch], &Unfenced, NOW).await.unwrap();
+    }
+    drop(lake);
+    assert_eq!(files(dir.path(), Table::CheckResults).await, 4);
+
+    open(dir.path(), config).await.maintain(NOW).await.unwrap();
+    assert_eq!(files(dir.path(), Table::CheckResults).await, 2, "three fit into 128 MiB");
+    assert_eq!(files(dir.path(), Table::Samples).await, 1);
+    assert_eq!(count(dir.path(), Table::CheckResults).await, 160);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

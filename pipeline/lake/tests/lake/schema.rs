@@ -71,7 +71,7 @@ async fn a_root_that_cannot_be_a_folder_says_so() {
     assert!(error.contains("/lake: File exists") || error.contains("Not a directory"), "{error}");
     let config = LakeConfig { rows_max: 0, ..LakeConfig::default() };
     let error = Lake::open(dir.path(), config).await.unwrap_err().to_string();
-    assert_eq!(error, "lake.rows_max is 0; use 1 to 10000000");
+    assert_eq!(error, "lake.rows_max is 0; use 1 to 1000000");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
