@@ -7,7 +7,7 @@ mod embedded;
 mod kafka;
 mod secret;
 
-pub use embedded::{EmbeddedConfig, Fsync};
+pub use embedded::EmbeddedConfig;
 pub use kafka::{Compression, KafkaConfig, SaslMechanism, SecurityProtocol};
 pub use secret::Secret;
 

@@ -25,7 +25,8 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Opens or makes the database.
+    /// Opens or makes the database. What it holds may have been in the page cache only, written by a process that died or
+    /// by a commit that failed half way; it is on disk when this returns, before anybody may read it and rely on it.
     pub fn open(path: &Path) -> Result<Self, RelayError> {
         std::fs::create_dir_all(path).map_err(|e| failed(path, &e.into()))?;
         let open = || {
@@ -41,7 +42,9 @@ impl Disk {
         let (db, meta) = catch_unwind(AssertUnwindSafe(open))
             .unwrap_or(Err(fjall::Error::Unrecoverable))
             .map_err(|e: fjall::Error| failed(path, &e))?;
-        Ok(Self { db, meta, path: path.to_owned() })
+        let disk = Self { db, meta, path: path.to_owned() };
+        disk.sync()?;
+        Ok(disk)
     }
 
     pub fn has(&self, name: &str) -> bool {

@@ -52,8 +52,8 @@ pub enum Polled {
 }
 
 pub trait Relay: Send + Sync {
-    /// Resolves when every event is durable (Kafka: acknowledged by all in-sync replicas; embedded: on disk as its fsync
-    /// policy says). Events of one key keep the order of the calls. Bounded: waits, then fails, when the log is full or away.
+    /// Resolves when every event is durable (Kafka: acknowledged by all in-sync replicas; embedded: synced to disk).
+    /// Events of one key keep the order of the calls. Bounded: waits, then fails, when the log is full or away.
     ///
     /// # Errors
     /// After an error, none, some or all of the events may have been written: send the same again, with their sequences.
@@ -67,6 +67,11 @@ pub trait Relay: Send + Sync {
 
     /// The offset after the newest record, of every partition. A consumer at these offsets has seen everything written
     /// before the call.
+    ///
+    /// Removed records count, so that a log that was made anew can be told from one that is merely old. Hence a limit:
+    /// where retention has removed every record of a partition before a sink took the last of them, that sink gets to the
+    /// partition's end only with its next record, and whoever waits for the sink waits until then. On both logs it concerns
+    /// a new sink on an old log; on Kafka, whose retention waits for nobody, also a sink that was away for all that time.
     fn end_offsets<'a>(&'a self, topics: &'a [Topic]) -> BoxFuture<'a, Result<Offsets, RelayError>>;
 }
 

@@ -40,16 +40,6 @@ impl Seen {
     pub fn iter(&self) -> impl Iterator<Item = (TopicPartition, &str, u64)> {
         self.0.iter().flat_map(|(at, sources)| sources.iter().map(|(source, n)| (*at, source.as_str(), *n)))
     }
-
-    /// Forgets a partition, because it was revoked: whoever gets it next reads its own sink.
-    pub fn remove(&mut self, at: TopicPartition) {
-        self.0.remove(&at);
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl FromIterator<(TopicPartition, String, u64)> for Seen {
@@ -108,8 +98,6 @@ mod tests {
         assert!(seen.fresh(AT, "b", 1) && seen.fresh(other, "a", 1));
         assert_eq!(seen.iter().collect::<Vec<_>>(), [(AT, "a", 7)]);
         assert_eq!(Seen::from_iter([(AT, "a".to_owned(), 7)]), seen);
-        seen.remove(AT);
-        assert!(seen.is_empty());
     }
 
     #[test]

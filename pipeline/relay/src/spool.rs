@@ -79,12 +79,6 @@ impl Spool {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// The `ce_source` of every event that leaves this spool.
-    #[must_use]
-    pub fn source(&self) -> &str {
-        &self.0.source
-    }
-
     /// Events on disk that the relay has not acknowledged.
     #[must_use]
     pub fn depth(&self) -> u64 {
@@ -222,8 +216,6 @@ impl Inner {
             return Ok(());
         }
         let (files, extent) = Files::open(&self.dir)?;
-        // What is read back may be in the page cache only; it counts, and goes out, once it is on disk.
-        files.sync()?;
         *guard = Some(files);
         state.extent = extent;
         self.durable.store(extent.end, Ordering::Release);

@@ -8,27 +8,13 @@ const MIB: u64 = 1024 * 1024;
 /// More partitions than any one machine has use for.
 const PARTITIONS_MAX: i32 = 64;
 
-/// When a published event is on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Fsync {
-    /// Before publish returns; events published at the same time share one fsync. Survives loss of power.
-    #[default]
-    Always,
-    /// Every `fsync_interval`. Survives the end of the process at any point; loss of power may take the last interval.
-    Interval,
-}
-
-/// The event log inside this process.
+/// The event log inside this process. An event is on disk before publish returns and before any consumer reads it, so that
+/// loss of power takes nothing that a sink has committed; events published at the same time share one fsync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmbeddedConfig {
     /// Partitions of a topic made from now on; a topic that exists keeps its own. 1 to 64, default 4.
     pub partitions: i32,
-    /// "always" (default) or "interval".
-    pub fsync: Fsync,
-    /// Time between two fsyncs when `fsync` is "interval". Default 1s.
-    pub fsync_interval: Span,
     /// Records older than this are removed once every consumer group has committed them. Default 7d.
     pub retention: Span,
     /// Records beyond this many bytes, oldest first, are removed once every consumer group has committed them. Default 1 GiB.
@@ -49,8 +35,6 @@ impl Default for EmbeddedConfig {
     fn default() -> Self {
         Self {
             partitions: 4,
-            fsync: Fsync::Always,
-            fsync_interval: Span::from_secs(1),
             retention: Span::from_secs(7 * 86_400),
             retention_bytes: 1024 * MIB,
             bytes_max: 4096 * MIB,
@@ -72,9 +56,6 @@ impl EmbeddedConfig {
         if self.bytes_max < MIB {
             return Err(format!("relay.embedded.bytes_max is {}: use at least {MIB} (1 MiB)", self.bytes_max));
         }
-        if self.fsync_interval.ms() == 0 {
-            return Err("relay.embedded.fsync_interval is 0: use fsync = \"always\" instead".to_owned());
-        }
         Ok(())
     }
 }
@@ -89,10 +70,16 @@ mod tests {
         let wrong = [
             ("partitions", EmbeddedConfig { partitions: 0, ..EmbeddedConfig::default() }),
             ("bytes_max", EmbeddedConfig { bytes_max: 10, ..EmbeddedConfig::default() }),
-            ("fsync_interval", EmbeddedConfig { fsync_interval: Span::from_ms(0), ..EmbeddedConfig::default() }),
         ];
         for (key, config) in wrong {
             assert!(config.validate().is_err_and(|e| e.contains(key)), "{key}");
         }
+    }
+
+    /// A log that is synced only now and then loses what its readers have already committed.
+    #[test]
+    fn syncing_cannot_be_put_off() {
+        let refused = serde_json::from_str::<EmbeddedConfig>(r#"{"fsync":"interval"}"#);
+        assert!(refused.is_err_and(|e| e.to_string().contains("fsync")));
     }
 }

@@ -10,7 +10,6 @@ use super::shared::{Request, Shared};
 use super::store::{Extents, Store};
 use super::{lock, record, retention};
 use crate::RelayError;
-use crate::config::Fsync;
 use crate::disk::free_bytes;
 use crate::disk::queue::Extent;
 
@@ -53,15 +52,8 @@ fn murmur2(data: &[u8]) -> u32 {
 
 pub(super) fn run(shared: &Shared) {
     let now = Instant::now();
-    let mut writer = Writer {
-        shared,
-        unsynced: None,
-        unsaved: None,
-        retained: now,
-        active: true,
-        record: Vec::new(),
-        scratch: Vec::new(),
-    };
+    let mut writer =
+        Writer { shared, unsaved: None, retained: now, active: true, record: Vec::new(), scratch: Vec::new() };
     loop {
         let (requests, closing) = writer.next();
         writer.write(requests);
@@ -75,8 +67,6 @@ pub(super) fn run(shared: &Shared) {
 
 struct Writer<'s> {
     shared: &'s Shared,
-    /// Since when there are writes that were not synced.
-    unsynced: Option<Instant>,
     /// Since when there are groups' positions that were not written down.
     unsaved: Option<Instant>,
     retained: Instant,
@@ -107,16 +97,10 @@ impl Writer<'_> {
 
     fn due(&self) -> Instant {
         let retention = self.retained + if self.active { RETENTION_EVERY } else { RETENTION_WHEN_IDLE };
-        let sync = self.unsynced.map(|since| since + self.shared.config.fsync_interval.duration());
-        let save = self.unsaved.map(|since| since + SAVE_GROUPS_EVERY);
-        [sync, save].into_iter().flatten().fold(retention, Instant::min)
+        self.unsaved.map_or(retention, |since| retention.min(since + SAVE_GROUPS_EVERY))
     }
 
     fn chores(&mut self, now: Instant) {
-        if self.unsynced.is_some_and(|since| now >= since + self.shared.config.fsync_interval.duration()) {
-            self.unsynced = None;
-            self.with_store(|_, store| store.disk.sync());
-        }
         if self.unsaved.is_some_and(|since| now >= since + SAVE_GROUPS_EVERY) {
             self.save_groups();
         }
@@ -240,15 +224,15 @@ impl Writer<'_> {
         }
     }
 
+    /// Consumers see the group only once it is on disk: what a sink has committed must never be lost here.
     fn store_group(&mut self, group: &[Request]) -> Result<(), RelayError> {
-        let durable = self.shared.config.fsync == Fsync::Always;
         let received = self.shared.clock.now();
         let mut extents = lock(&self.shared.state).extents.clone();
         let events = || group.iter().flat_map(|request| &request.events);
         self.make_queues(events().map(|event| place(&extents, event)).collect())?;
         let guard = self.shared.store.read().unwrap_or_else(PoisonError::into_inner);
         let store = guard.as_ref().ok_or_else(|| RelayError::Unavailable("the log is being reopened".to_owned()))?;
-        let mut batch = store.disk.batch(durable);
+        let mut batch = store.disk.batch(true);
         for event in events() {
             let at = place(&extents, event);
             if let (Some(queue), Some(extent)) = (store.queue(at), extents.get_mut(&at)) {
@@ -257,9 +241,6 @@ impl Writer<'_> {
             }
         }
         store.disk.commit(batch)?;
-        if !durable {
-            self.unsynced.get_or_insert_with(Instant::now);
-        }
         lock(&self.shared.state).extents = extents;
         Ok(())
     }

@@ -177,7 +177,11 @@ impl Producer {
         if current.producer.client().fatal_error().is_some() {
             tracing::warn!(reason, "Kafka's producer broke; a new one takes over");
             match connect(&self.config, &self.health) {
-                Ok(producer) => *current = Current { producer, purges: current.purges + 1 },
+                Ok(producer) => {
+                    // Whoever still asks the old one for offsets keeps it alive: nothing may leave it any more.
+                    current.producer.purge(PurgeConfig::default().queue().inflight());
+                    *current = Current { producer, purges: current.purges + 1 };
+                }
                 Err(error) => tracing::error!(%error, "a new producer cannot be made"),
             }
         }
@@ -209,8 +213,9 @@ impl Producer {
             self.health.suspect(error.to_string());
             self.health.away()
         };
-        let current = self.read();
-        let client = current.producer.client();
+        // Not under the lock: a publisher on an async thread may want to purge meanwhile.
+        let producer = self.read().producer.clone();
+        let client = producer.client();
         let mut ends = Offsets::default();
         for topic in topics {
             let name = self.config.topic_name(*topic);
@@ -239,4 +244,37 @@ fn connect(config: &KafkaConfig, health: &Health) -> Result<ThreadedProducer<Con
         .set("message.timeout.ms", "0")
         .set("partitioner", "murmur2_random");
     client.create_with_context(Context(health.clone())).map_err(|e| client::refused(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A broker that takes connections and never answers: whoever asks it waits, and must not make a publisher wait too.
+    #[test]
+    fn a_publisher_purges_at_once_while_somebody_waits_for_offsets() {
+        const ASKED_FOR: Duration = Duration::from_secs(2);
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let bootstrap_servers = silent.local_addr().unwrap().to_string();
+        let config = Arc::new(KafkaConfig { bootstrap_servers, ..KafkaConfig::default() });
+        let health = Health::new(&config);
+        let producer = Arc::new(Producer::new(config, health).unwrap());
+        let asking = Arc::clone(&producer);
+        let asker = std::thread::spawn(move || {
+            let start = Instant::now();
+            let asked = asking.end_offsets(&[Topic::CheckResults], start + ASKED_FOR);
+            (asked, start.elapsed())
+        });
+        let mut longest = Duration::ZERO;
+        while !asker.is_finished() {
+            let start = Instant::now();
+            producer.purge();
+            longest = longest.max(start.elapsed());
+            std::thread::yield_now();
+        }
+        let (asked, took) = asker.join().unwrap();
+        assert!(matches!(asked, Err(RelayError::Unavailable(_))), "{asked:?}");
+        assert!(took >= ASKED_FOR / 2, "it did wait: {took:?}");
+        assert!(longest < took / 2, "a purge took {longest:?} of {took:?}");
+    }
 }

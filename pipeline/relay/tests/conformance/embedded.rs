@@ -50,12 +50,6 @@ fn any_record_is_handed_over_as_it_is() {
     scenarios::a_record_is_handed_over_as_it_is(&|| Arc::clone(&relay), &put);
 }
 
-#[test]
-fn the_scenarios_hold_with_fsync_at_intervals() {
-    let rig = Rig::new(EmbeddedConfig { fsync: kizashi_relay::config::Fsync::Interval, ..quick() });
-    scenarios::a_restart_keeps_everything(&|| rig.open());
-}
-
 /// What consumers have not committed stays; when nothing more fits, publish waits and then says what to do; once they have
 /// committed, room is made.
 #[test]
