@@ -119,6 +119,14 @@ fn comment(mut text: String) -> String {
     text
 }
 
+/// Check, state, and the first line of what it said.
+fn incident(event: &ProblemEvent) -> String {
+    match event.output.lines().next().filter(|line| !line.is_empty()) {
+        Some(line) => format!("{} {}: {line}", event.check_id, event.state),
+        None => format!("{} {}", event.check_id, event.state),
+    }
+}
+
 /// A value as a title shows it: two decimals, or an exponent where that says more.
 fn figure(value: f64) -> String {
     let size = value.abs();
@@ -144,7 +152,7 @@ pub(crate) fn open(cause: &Cause, now: Timestamp) -> Option<(Ticket, Entry)> {
         Cause::Problem(e) if e.phase.is_end() => return None,
         Cause::Prediction(e) if e.phase == PredictionPhase::Scored => return None,
         Cause::Problem(e) => {
-            let title = format!("{} {}", e.check_id, e.state);
+            let title = incident(e);
             (TicketKind::Incident, &e.check_id, title, priority(e.state), e.recorded)
         }
         Cause::Finding(e) => {
@@ -192,7 +200,7 @@ pub(crate) fn follow(ticket: &Ticket, cause: &Cause, now: Timestamp) -> Option<(
             ProblemPhase::Opened => return None,
             ProblemPhase::Changed => {
                 if after.status != TicketStatus::Closed {
-                    after.title = bounded(&format!("{} {}", e.check_id, e.state), TITLE_BYTES_MAX).to_owned();
+                    after.title = bounded(&incident(e), TITLE_BYTES_MAX).to_owned();
                     if !after.priority_by_person {
                         after.priority = priority(e.state);
                     }

@@ -22,7 +22,7 @@ async fn a_problem_opens_one_ticket_and_recovery_resolves_it() {
     assert_eq!(tickets.len(), 1);
     let ticket = &tickets[0];
     assert_eq!((ticket.number, ticket.kind, ticket.status), (1, TicketKind::Incident, TicketStatus::Resolved));
-    assert_eq!((ticket.title.as_str(), ticket.priority), ("disk:/var CRITICAL", 2));
+    assert_eq!((ticket.title.as_str(), ticket.priority), ("disk:/var CRITICAL: CRITICAL, 97 % used", 2));
     assert_eq!(ticket.ticket_key, format!("incident:{}", opened().problem_id));
     assert_eq!(ticket.opened_at_ms, opened().at_ms);
 
@@ -43,13 +43,13 @@ async fn priorities_follow_the_state_until_a_person_sets_one() {
     world.publish(&[problem(ProblemPhase::Changed, State::Unknown, 60, 50)]).await;
     world.caught_up().await;
     let ticket = world.tickets().await.remove(0);
-    assert_eq!((ticket.priority, ticket.title.as_str()), (3, "disk:/var UNKNOWN"));
+    assert_eq!((ticket.priority, ticket.title.as_str()), (3, "disk:/var UNKNOWN: UNKNOWN, 97 % used"));
 
     world.desk.act(&tenant(), 1, TicketCommand::Prioritise { priority: 1 }, "mika").await.unwrap();
     world.publish(&[problem(ProblemPhase::Changed, State::Critical, 60, 40)]).await;
     world.caught_up().await;
     let ticket = world.tickets().await.remove(0);
-    assert_eq!((ticket.priority, ticket.title.as_str()), (1, "disk:/var CRITICAL"));
+    assert_eq!((ticket.priority, ticket.title.as_str()), (1, "disk:/var CRITICAL: CRITICAL, 97 % used"));
     running.stop().await;
 }
 
