@@ -3,10 +3,11 @@
 -- column tenant: Whose check it is
 -- column check_id: The check, within its tenant
 -- column kind: Kind of the check
--- column state: OK, WARNING, CRITICAL or UNKNOWN, as of slot
--- column since: Slot of the first result of the present state
+-- column state: OK, WARNING, CRITICAL or UNKNOWN; UNKNOWN when stale, because missing data is never good news
+-- column last_state: What the newest result said, as of slot
+-- column since: Slot of the first result of the present state; for a stale check, when it became stale
 -- column slot: Slot of the newest result
--- column stale: True when two results or more are overdue, so that the state is no longer known; never for recordings
+-- column stale: True when no result came for two intervals and 15 seconds; never for recordings and checks without a schedule
 -- column output: What the newest result says
 -- column metrics: Number of metrics that came with the newest result
 -- column interval_ms: Interval of the check; 0 when it has no schedule
@@ -39,6 +40,18 @@ run as (
     where b.slot is null or r.slot > b.slot
     group by r.tenant, r.check_id
 ),
+-- The monitor's rule: silence is borne for two intervals and 15 seconds.
+judged as (
+    select
+        *,
+        not recorded and interval_ms > 0 and now() >= overdue_at as stale
+    from (
+        select
+            *,
+            arrow_cast(cast(slot as bigint) + (2 * interval_ms + 15000) * 1000, 'Timestamp(Microsecond, Some("UTC"))') as overdue_at
+        from latest
+    )
+),
 measured as (
     select s.tenant, s.check_id, count(*) as metrics
     from samples s
@@ -49,16 +62,15 @@ select
     l.tenant,
     l.check_id,
     l.kind,
-    l.state,
-    r.since,
+    case when l.stale then 'UNKNOWN' else l.state end as state,
+    l.state as last_state,
+    case when l.stale and l.state <> 'UNKNOWN' then l.overdue_at else r.since end as since,
     l.slot,
-    not l.recorded
-        and l.interval_ms > 0
-        and date_part('epoch', now()) * 1000 > date_part('epoch', l.slot) * 1000 + 3 * l.interval_ms as stale,
+    l.stale,
     l.output,
     coalesce(m.metrics, 0) as metrics,
     l.interval_ms,
     l.recorded
-from latest l
+from judged l
 join run r on r.tenant = l.tenant and r.check_id = l.check_id
 left join measured m on m.tenant = l.tenant and m.check_id = l.check_id

@@ -51,7 +51,7 @@ impl EngineConfig {
     }
 
     /// # Errors
-    /// Names the key that makes no sense, and what to set.
+    /// Names the key with its section that makes no sense, and what to set.
     pub fn validate(&self) -> Result<(), String> {
         let positive = [
             ("memory_mb", self.memory_mb),
@@ -63,15 +63,15 @@ impl EngineConfig {
         ];
         for (key, value) in positive {
             if value == 0 {
-                return Err(format!("{key} is 0: set it to 1 or more"));
+                return Err(format!("sql.{key} is 0: set it to 1 or more"));
             }
         }
         if self.timeout.ms() == 0 {
-            return Err("timeout is 0: set a duration such as 30s".to_owned());
+            return Err("sql.timeout is 0: set a duration such as 30s".to_owned());
         }
         if self.memory_mb > self.memory_total_mb {
             return Err(format!(
-                "memory_mb is {} and memory_total_mb {}: one statement cannot have more than all together",
+                "sql.memory_mb is {} and sql.memory_total_mb {}: one statement cannot have more than all together",
                 self.memory_mb, self.memory_total_mb
             ));
         }
@@ -91,9 +91,13 @@ mod tests {
     fn the_default_is_valid_and_nonsense_names_its_key() {
         assert_eq!(EngineConfig::default().validate(), Ok(()));
         let none = EngineConfig { rows_max: 0, ..EngineConfig::default() };
-        assert!(none.validate().is_err_and(|e| e.contains("rows_max")));
+        assert_eq!(none.validate(), Err("sql.rows_max is 0: set it to 1 or more".to_owned()));
+        let never = EngineConfig { timeout: Span::from_ms(0), ..EngineConfig::default() };
+        assert!(never.validate().is_err_and(|e| e.starts_with("sql.timeout is 0")));
         let upside_down = EngineConfig { memory_mb: 512, ..EngineConfig::default() };
-        assert!(upside_down.validate().is_err_and(|e| e.contains("memory_total_mb")));
+        assert!(
+            upside_down.validate().is_err_and(|e| e.starts_with("sql.memory_mb is 512 and sql.memory_total_mb 256"))
+        );
         assert!(serde_json::from_str::<EngineConfig>(r#"{"rows":1}"#).is_err(), "an unknown key");
     }
 }

@@ -9,7 +9,7 @@ use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
 use datafusion::execution::cache::default_cache::DefaultCache;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use kizashi_model::tables::Table;
@@ -22,6 +22,7 @@ use crate::functions::{Extra, base_state};
 use crate::memory::{StatementPool, Total};
 use crate::shape::Expanded;
 use crate::snapshots::{DeltaSource, Source};
+use crate::spill::SpillDir;
 use crate::store::LakeOnly;
 use crate::views::{self, View};
 use crate::{EngineConfig, EngineError, QueryError, Scope, Session};
@@ -87,7 +88,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Where sorts and joins put what does not fit in memory; the system's temporary folder if not given.
+    /// Where sorts and joins put what does not fit in memory; the system's temporary folder if not given. It is made, with
+    /// its parents, when a statement first needs it.
     #[must_use]
     pub fn spill_dir(mut self, dir: &Path) -> Self {
         self.spill_dir = Some(dir.to_owned());
@@ -254,13 +256,11 @@ fn costs(views: &BTreeMap<String, View>) -> Result<HashMap<String, Expanded>, En
 
 impl Resources {
     fn environment(&self, config: &EngineConfig) -> datafusion::error::Result<Arc<RuntimeEnv>> {
-        let mode = match &self.spill_dir {
-            Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
-            None => DiskManagerMode::OsTmpDirectory,
-        };
-        let disk = DiskManagerBuilder::default()
-            .with_mode(mode)
-            .with_max_temp_directory_size(EngineConfig::bytes(config.spill_mb) as u64);
+        let bytes_max = EngineConfig::bytes(config.spill_mb) as u64;
+        let mut disk = DiskManagerBuilder::default().with_max_temp_directory_size(bytes_max);
+        if let Some(dir) = &self.spill_dir {
+            disk.set_temp_file_factory(Arc::new(SpillDir::new(dir, bytes_max)));
+        }
         let caches = CacheManagerConfig::default()
             .with_file_metadata_cache(Some(self.footers.clone()))
             .with_file_statistics_cache_limit(0)

@@ -76,7 +76,7 @@ const DISK: &str = "the statement needs more disk for its intermediate rows than
 /// Why the engine could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    #[error("[sql] {0}")]
+    #[error("{0}")]
     Config(String),
     #[error("{}:{line}: {message}", file.display())]
     View { file: PathBuf, line: usize, message: String },

@@ -4,7 +4,7 @@
 //!   condition drops nearly everything. Their conditions and outputs ask whether the statement is to stop, and let other
 //!   statements have their turn.
 //! - `WindowAggExec` keeps every row of its input until the last one, outside the memory limit. A step below it reserves
-//!   memory for each batch that passes, until the statement ends.
+//!   memory for each batch that passes, until the statement ends, and copies its rows out of the buffers that they share.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -32,6 +32,7 @@ use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 
+use crate::compact::compact;
 use crate::run::timed_out;
 
 /// Says when a statement is to stop: at its deadline, or when nobody waits for it any more.
@@ -156,7 +157,9 @@ impl ExecutionPlan for Step {
             stop.check()?;
             let batch = batch?;
             if let Some(held) = &held {
+                let batch = compact(&batch)?;
                 held.try_grow(batch.get_array_memory_size())?;
+                return Ok(batch);
             }
             Ok(batch)
         });

@@ -6,6 +6,7 @@
 mod bounded;
 mod catalog;
 mod causal;
+mod compact;
 pub mod config;
 mod describe;
 mod engine;
@@ -21,6 +22,7 @@ mod run;
 mod session;
 mod shape;
 mod snapshots;
+mod spill;
 mod store;
 mod tenant_scan;
 pub mod views;

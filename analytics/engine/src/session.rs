@@ -14,6 +14,7 @@ use kizashi_model::tables::Table;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::compact::compact;
 use crate::describe::{ColumnInfo, RelationInfo};
 use crate::parameters::Parameters;
 use crate::run::{Sent, Started, Statement, StopOnDrop};
@@ -112,6 +113,7 @@ impl Session {
         let mut batches = Vec::new();
         let mut bytes = 0_usize;
         while let Some(batch) = stream.next_batch().await? {
+            let batch = compact(&batch).map_err(|error| QueryError::internal(&error))?;
             bytes = bytes.saturating_add(batch.get_array_memory_size());
             if bytes > bytes_max {
                 return Err(QueryError::limit(

@@ -3,7 +3,7 @@
 
 mod support;
 
-use kizashi_engine::{Causal, EngineConfig, Parameters, QueryError, ScalarValue, Scope, timestamp};
+use kizashi_engine::{Causal, Engine, EngineConfig, Limit, Parameters, QueryError, ScalarValue, Scope, timestamp};
 use kizashi_model::Timestamp;
 use kizashi_model::tables::Table;
 use support::{Lake, result, rows_of, sample};
@@ -24,7 +24,10 @@ async fn a_table_that_is_not_there_yet_is_empty_and_appears_with_its_first_commi
     let second = session.query("select * from check_results").await.unwrap();
     assert_eq!((second.rows(), second.data_versions.get(&Table::CheckResults)), (2, Some(&2)));
     assert_eq!(engine.data_version(Table::CheckResults).await.unwrap(), Some(2));
-    assert_eq!(rows_of(&session, "select state, since from current_state").await, "CRITICAL,2026-01-01T00:02:00Z");
+    assert_eq!(
+        rows_of(&session, "select last_state, slot, state, since from current_state").await,
+        "CRITICAL,2026-01-01T00:02:00Z,UNKNOWN,2026-01-01T00:04:15Z"
+    );
 }
 
 #[tokio::test]
@@ -82,6 +85,44 @@ async fn rows_are_cut_at_the_bound_and_the_result_says_so() {
     }
     let more = session.clone().with_rows_max(100).query("select * from generate_series(1, 50)").await.unwrap();
     assert_eq!((more.rows(), more.truncated), (50, false));
+}
+
+#[tokio::test]
+async fn rows_of_many_small_files_are_counted_as_what_they_are() {
+    let lake = Lake::new();
+    for n in 0..150 {
+        let rows: Vec<_> =
+            (0..10).map(|row| result("a", "web", n * 9 + row, "OK", "the answer came in time")).collect();
+        lake.write(Table::CheckResults, &rows).await;
+    }
+    // 1,500 rows of a few hundred bytes each.
+    let session = lake.with(EngineConfig { result_mb: 2, ..EngineConfig::for_testing() }).session(Scope::All);
+    for sql in ["select * from check_results", "select * from check_results where interval_ms > 0"] {
+        assert_eq!(session.query(sql).await.map(|result| result.rows()), Ok(1_500), "{sql}");
+    }
+    let small = lake.with(EngineConfig { memory_mb: 8, memory_total_mb: 8, ..EngineConfig::for_testing() });
+    let window = "select count(*) from (select output, count(*) over () from check_results where interval_ms > 0)";
+    let session = small.session(Scope::All);
+    assert_eq!(rows_of(&session, window).await, "1500");
+    let padded = format!("select replace(output, ' ', '{}') as text from check_results", "x".repeat(500));
+    let session = lake.with(EngineConfig { result_mb: 2, ..EngineConfig::for_testing() }).session(Scope::All);
+    let error = session.query(&padded).await.unwrap_err();
+    assert!(matches!(&error, QueryError::Limit { which: Limit::ResultBytes, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_engine_writes_nothing_until_a_statement_needs_the_disk() {
+    let lake = Lake::new();
+    let spill = lake.root().join("data").join("spill");
+    let config = EngineConfig { memory_mb: 32, memory_total_mb: 32, ..EngineConfig::for_testing() };
+    let engine = Engine::builder(lake.root(), config).spill_dir(&spill).open().unwrap();
+    let session = engine.session(Scope::All);
+    assert_eq!(rows_of(&session, "select count(*) from check_results").await, "0");
+    assert_eq!(std::fs::read_dir(lake.root()).unwrap().count(), 0, "opening and asking writes nothing");
+    let large = "select max(n) from (select row_number() over (order by value % 1000, value) as n from generate_series(1, 3000000))";
+    let sorted = session.query(large).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(sorted.rows(), 1);
+    assert!(spill.is_dir(), "a sort larger than its memory goes to disk");
 }
 
 #[tokio::test]
