@@ -3,7 +3,9 @@
 
 mod support;
 
-use kizashi_engine::{Causal, Engine, EngineConfig, Limit, Parameters, QueryError, ScalarValue, Scope, timestamp};
+use kizashi_engine::{
+    Causal, Engine, EngineConfig, Limit, Parameters, QueryError, ScalarValue, Scope, rows, timestamp,
+};
 use kizashi_model::Timestamp;
 use kizashi_model::tables::Table;
 use support::{Lake, result, rows_of, sample};
@@ -216,4 +218,18 @@ async fn errors_say_where_and_what_to_do() {
             other => panic!("{sql}: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn the_rows_of_a_window_that_share_one_buffer_are_counted_once() {
+    let lake = Lake::new();
+    let text = "the answer came in time";
+    let rows: Vec<_> = (0..20_000).map(|n| result("a", "web", n % 1_440, "OK", text)).collect();
+    let rows: Vec<_> = rows.iter().map(|row| row.as_object().unwrap().clone()).collect();
+    let whole = rows::batch(Table::CheckResults, &rows).unwrap();
+    let slices = (0..200).map(|n| whole.slice(n * 100, 100)).collect();
+    let config = EngineConfig { memory_mb: 16, memory_total_mb: 16, ..EngineConfig::for_testing() };
+    let engine = Engine::builder(lake.root(), config).rows(Table::CheckResults, slices).open().unwrap();
+    let sql = "select max(o), max(n) from (select output as o, count(*) over () as n from check_results)";
+    assert_eq!(rows_of(&engine.session(Scope::All), sql).await, format!("{text},20000"));
 }
