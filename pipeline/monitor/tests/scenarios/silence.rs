@@ -46,10 +46,8 @@ async fn silence_never_recovers_a_problem() {
     running.stop().await;
     assert_eq!(world.problems().await[0].ended_at_ms, None);
     let tickets = world.tickets().await;
-    assert_eq!(
-        tickets.iter().map(|t| (t.status, t.title.as_str())).collect::<Vec<_>>(),
-        [(TicketStatus::Open, "cpu UNKNOWN")]
-    );
+    assert_eq!(tickets.iter().map(|t| t.status).collect::<Vec<_>>(), [TicketStatus::Open]);
+    assert!(tickets[0].title.starts_with("cpu UNKNOWN: no result since"), "{}", tickets[0].title);
 }
 
 #[tokio::test]
