@@ -6,7 +6,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use sha2::{Digest as _, Sha256};
 
 /// Raised when older products could not read what this one writes.
 const FORMAT: u32 = 1;
@@ -125,10 +124,6 @@ pub fn stored_url(root: &Path) -> Option<String> {
     let mut text = String::new();
     File::open(root.join("url")).ok()?.take(1024).read_to_string(&mut text).ok()?;
     Some(text.trim().to_owned()).filter(|t| !t.is_empty())
-}
-
-pub fn sha256(text: &str) -> [u8; 32] {
-    Sha256::digest(text.as_bytes()).into()
 }
 
 /// All of the content or none: written beside, synced, renamed.

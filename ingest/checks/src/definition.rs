@@ -36,11 +36,6 @@ pub struct Definition {
     pub kind: Kind,
 }
 
-pub(crate) fn default_tenant() -> TenantId {
-    #[allow(clippy::expect_used, reason = "the literal is a valid name, as the tests show")]
-    TenantId::new("default").expect("a valid name")
-}
-
 pub(crate) fn default_interval() -> Span {
     Span::from_secs(30)
 }
@@ -73,7 +68,7 @@ impl Definition {
         let interval = default_interval();
         Self {
             id,
-            tenant: default_tenant(),
+            tenant: TenantId::default(),
             interval,
             retry_interval: RETRY_INTERVAL,
             timeout: TIMEOUT,

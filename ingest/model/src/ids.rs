@@ -49,6 +49,13 @@ impl TenantId {
     }
 }
 
+impl Default for TenantId {
+    /// The tenant `default`, for who has only one.
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
 /// A check within its tenant: 1 to 128 of letters, digits and `. _ - : / @`, the first a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]

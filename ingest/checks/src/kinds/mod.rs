@@ -54,7 +54,7 @@ macro_rules! kinds {
             /// The check's name, unique within its tenant.
             pub id: CheckId,
             /// Whose check it is. Default: default.
-            #[serde(default = "definition::default_tenant")]
+            #[serde(default)]
             pub tenant: TenantId,
             /// How often it runs, 1s to 1d. Default: 30s.
             #[serde(default = "definition::default_interval")]
