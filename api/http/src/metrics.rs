@@ -232,12 +232,13 @@ mod tests {
         metrics.check_result(State::Critical);
         metrics.consumer("lake", Consumed { taken: 40, repeated: 2, rejected: 1 });
         metrics.consumer("lake", Consumed { taken: 42, repeated: 2, rejected: 1 });
+        metrics.sql("ok", Duration::from_millis(20));
         metrics.before_scrape(|metrics| metrics.relay_lag("monitor", 7));
         let text = metrics.encode().unwrap();
         for line in [
             r#"kizashi_check_results_total{state="CRITICAL"} 1"#,
             r#"kizashi_records_taken_total{consumer="lake"} 42"#,
-            r#"kizashi_lake_commit_duration_seconds_bucket{le="0.025",table="samples"} 1"#,
+            r#"kizashi_sql_duration_seconds_bucket{le="0.025"} 1"#,
             r#"kizashi_relay_lag{consumer="monitor"} 7"#,
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\nin\n{text}");
