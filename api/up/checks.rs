@@ -46,8 +46,13 @@ impl Checks {
         let (retired_in, retired) = mpsc::channel(RESULTS_MAX);
         let limits = SchedulerLimits { concurrency: loaded.config.checks.concurrency };
         let scheduler = Arc::new(Scheduler::new(clock.clone(), results_in, limits));
-        let intake =
-            Intake { spool: parts.spool.clone(), results, retired, health: health.register("checks"), metrics: metrics.clone() };
+        let intake = Intake {
+            spool: parts.spool.clone(),
+            results,
+            retired,
+            health: health.register("checks"),
+            metrics: metrics.clone(),
+        };
         rest.add("the intake of check results", intake::run(intake));
         let checks = Arc::new(Self {
             scheduler: Mutex::new(Some(scheduler.clone())),
@@ -71,7 +76,8 @@ impl Checks {
     async fn set(&self, checks: Vec<Definition>) {
         let Some(scheduler) = lock(&self.scheduler).clone() else { return };
         lock(&self.configured).clone_from(&checks);
-        let wanted: BTreeSet<_> = checks.iter().filter(|d| d.enabled).map(|d| (d.tenant.clone(), d.id.clone())).collect();
+        let wanted: BTreeSet<_> =
+            checks.iter().filter(|d| d.enabled).map(|d| (d.tenant.clone(), d.id.clone())).collect();
         let removed = scheduler.set(checks, &|tenant, check| intake::resume(&self.spool, tenant, check));
         let mut gone: BTreeSet<_> = removed.into_iter().map(|r| (r.tenant, r.check_id)).collect();
         match intake::known(&self.spool) {
