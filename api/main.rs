@@ -22,6 +22,11 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 
+/// Two threads of work; whatever blocks has threads of its own.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command.unwrap_or_default() {

@@ -17,7 +17,7 @@ pub fn run(place: &Place, args: &BacktestArgs) -> Result<()> {
     let loaded = load(place)?;
     let registry = Registry::load(loaded.queries.as_deref())?;
     let query = find(&registry, &args.query)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = crate::runtime()?;
     runtime.block_on(async {
         let engine = open(&loaded)?;
         let foresight = Foresight::new(engine.clone(), registry);

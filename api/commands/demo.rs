@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use kizashi_model::{CheckId, TenantId, Timestamp};
+use kizashi_model::{CheckId, Span, TenantId, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,8 +20,7 @@ const ABOUT: &str = include_str!("../../ingest/recordings/machine_temperature.to
 const CSV: &str = include_str!("../../ingest/recordings/machine_temperature.csv");
 const TENANT: &str = "demo";
 /// So long before the failure the replay slows down, and a ticket counts as its sign.
-const SLOW: Duration = Duration::from_secs(48 * 3600);
-const SLOW_MS: i64 = 48 * 3_600_000;
+const SLOW: Span = Span::from_secs(48 * 3600);
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How the recording is played, and what happened in it.
@@ -54,7 +53,7 @@ pub fn run(place: &Place, args: &DemoArgs) -> Result<()> {
     };
     let points = recording::built_in(CSV, &series)?.points;
     let (Some((first, _)), Some((last, _))) = (points.first(), points.last()) else { bail!("the recording is empty") };
-    let slow_from = failure_at.minus(SLOW);
+    let slow_from = failure_at.minus(SLOW.duration());
     let (fast, rest) = points.split_at(points.partition_point(|(at, _)| *at < slow_from));
     let (slow, after) = rest.split_at(rest.partition_point(|(at, _)| *at <= failure_at));
 
@@ -67,7 +66,7 @@ pub fn run(place: &Place, args: &DemoArgs) -> Result<()> {
         let at = time(text(ticket, "opened_at")).unwrap_or_default();
         let ahead = failure_at.since_ms(at);
         say!("{at}  ticket #{}: {}  ({})", ticket["number"], text(ticket, "title"), relative(ahead));
-        if (0..=SLOW_MS).contains(&ahead) {
+        if (0..=SLOW.ms()).contains(&ahead) {
             sign = Some(sign.map_or(at, |earlier| earlier.min(at)));
         }
     };
@@ -86,7 +85,7 @@ pub fn run(place: &Place, args: &DemoArgs) -> Result<()> {
     }
     match sign {
         Some(at) => say!("\nThe sign: a ticket {}.", relative(failure_at.since_ms(at))),
-        None => say!("\nNo ticket in the {} h before the recorded failure.", SLOW.as_secs() / 3600),
+        None => say!("\nNo ticket in the {} h before the recorded failure.", SLOW.duration().as_secs() / 3600),
     }
     say!("Look at it: kizashi tickets --tenant {TENANT} --all");
     Ok(())

@@ -17,11 +17,10 @@ pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
     }
     say!("{} checks: good", loaded.checks.len());
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = crate::runtime()?;
     runtime.block_on(async {
         let testing = super::waiting("testing the queries");
-        let views = loaded.queries.as_ref().map(|q| q.join("views")).filter(|v| v.is_dir());
-        let tested = kizashi_engine::views::test_all(views.as_deref()).await?;
+        let tested = kizashi_engine::views::test_all(loaded.views().as_deref()).await?;
         say!("{tested} tests of views: good");
         let registry = Registry::load(loaded.queries.as_deref())?;
         let engine = crate::up::engine(&loaded.data.join("lake"), &loaded)?;

@@ -28,6 +28,13 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
 }
 
+impl Loaded {
+    /// The user's own views, if the folder is there.
+    pub fn views(&self) -> Option<PathBuf> {
+        self.queries.as_ref().map(|queries| queries.join("views")).filter(|views| views.is_dir())
+    }
+}
+
 /// A file of kizashi.d: checks only.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -45,7 +45,7 @@ pub fn command(place: &Place, args: &UpArgs) -> Result<()> {
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr)
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = crate::runtime()?;
     let outcome = runtime.block_on(run(place, loaded));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome

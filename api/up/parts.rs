@@ -97,7 +97,7 @@ pub fn engine(lake_root: &Path, loaded: &Loaded) -> Result<Engine> {
     for function in kizashi_foresight::functions() {
         builder = builder.udwf(function);
     }
-    if let Some(views) = loaded.queries.as_ref().map(|q| q.join("views")).filter(|v| v.is_dir()) {
+    if let Some(views) = loaded.views() {
         builder = builder.views(&views);
     }
     Ok(builder.open()?)
