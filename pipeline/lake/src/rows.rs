@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, BinaryBuilder, BooleanBuilder, DictionaryArray, Float64Builder, Int64Builder, RecordBatch,
-    StringArray, StringBuilder, StringDictionaryBuilder, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
-    UInt32Array,
+    StringBuilder, TimestampMicrosecondArray, TimestampMicrosecondBuilder, UInt32Array,
 };
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
@@ -15,6 +14,8 @@ use kizashi_model::tables::Table;
 
 use crate::LakeError;
 use crate::error::internal;
+use crate::names::Names;
+use crate::order::{day, order};
 
 /// Columns whose values repeat: they are kept as dictionaries, which makes sorting and copying them cheap.
 const NAMES: [&str; 6] = ["tenant", "check_id", "metric", "kind", "state", "unit"];
@@ -54,7 +55,7 @@ impl From<Option<Timestamp>> for Value<'_> {
 }
 
 enum Column {
-    Name(StringDictionaryBuilder<Int32Type>),
+    Name(Names),
     Text(StringBuilder),
     Int(Int64Builder),
     Float(Float64Builder),
@@ -74,7 +75,7 @@ impl Column {
             }
             DataType::Boolean => Self::Flag(BooleanBuilder::with_capacity(rows)),
             DataType::Binary => Self::Bytes(BinaryBuilder::new()),
-            _ if NAMES.contains(&field.name().as_str()) => Self::Name(StringDictionaryBuilder::new()),
+            _ if NAMES.contains(&field.name().as_str()) => Self::Name(Names::default()),
             _ => Self::Text(StringBuilder::with_capacity(rows, rows * 16)),
         }
     }
@@ -83,7 +84,7 @@ impl Column {
     #[inline]
     fn append(&mut self, value: Value<'_>) {
         match (self, value) {
-            (Self::Name(b), Value::Text(v)) => b.append_value(v),
+            (Self::Name(b), Value::Text(v)) => b.push(v),
             (Self::Text(b), Value::Text(v)) => b.append_value(v),
             (Self::Int(b), Value::Int(v)) => b.append_value(v),
             (Self::Float(b), Value::Float(v)) => b.append_value(v),
@@ -97,7 +98,7 @@ impl Column {
 
     fn append_null(&mut self) {
         match self {
-            Self::Name(b) => b.append_null(),
+            Self::Name(b) => b.push_null(),
             Self::Text(b) => b.append_null(),
             Self::Int(b) => b.append_null(),
             Self::Float(b) => b.append_null(),
@@ -107,16 +108,16 @@ impl Column {
         }
     }
 
-    fn finish(&mut self) -> ArrayRef {
-        match self {
-            Self::Name(b) => Arc::new(b.finish()),
+    fn finish(&mut self) -> Result<ArrayRef, LakeError> {
+        Ok(match self {
+            Self::Name(b) => b.finish()?,
             Self::Text(b) => Arc::new(b.finish()),
             Self::Int(b) => Arc::new(b.finish()),
             Self::Float(b) => Arc::new(b.finish()),
             Self::Time(b) => Arc::new(b.finish()),
             Self::Flag(b) => Arc::new(b.finish()),
             Self::Bytes(b) => Arc::new(b.finish()),
-        }
+        })
     }
 }
 
@@ -195,68 +196,36 @@ impl Rows {
         if self.is_empty() {
             return Ok(Vec::new());
         }
-        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Column::finish).collect();
-        let mut order = self.order(&arrays)?;
+        let arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>()?;
+        let order = self.order(&arrays)?;
         let rows = RecordBatch::try_new(self.schema.clone(), arrays)
             .map_err(|e| internal(format!("rows of {}: {e}", self.table.name())))?;
+        let day = |row: &u32| day(self.times[*row as usize]);
+        let days: Vec<(i32, usize)> =
+            order.chunk_by(|a, b| day(a) == day(b)).map(|rows| (day(&rows[0]), rows.len())).collect();
         let sorted = if order.is_sorted() {
             rows
         } else {
-            order.sort_unstable();
-            let indices = UInt32Array::from_iter_values(order.iter().map(|key| key.row));
-            take_record_batch(&rows, &indices).map_err(internal)?
+            take_record_batch(&rows, &UInt32Array::from(order)).map_err(internal)?
         };
-        let mut days = Vec::new();
         let mut first = 0;
-        for chunk in order.chunk_by(|a, b| a.day == b.day) {
-            days.push(DayRows { day: chunk[0].day, rows: sorted.slice(first, chunk.len()) });
-            first += chunk.len();
-        }
-        Ok(days)
+        let cut = |(day, len)| {
+            let rows = sorted.slice(first, len);
+            first += len;
+            DayRows { day, rows }
+        };
+        Ok(days.into_iter().map(cut).collect())
     }
 
-    fn order(&self, arrays: &[ArrayRef]) -> Result<Vec<SortKey>, LakeError> {
-        let mut order: Vec<SortKey> = (0u32..)
-            .zip(&self.times)
-            .map(|(row, micros)| SortKey { day: Timestamp(micros / 1_000).day(), names: [0; 3], micros: *micros, row })
-            .collect();
-        for (place, name) in ORDER.iter().enumerate() {
+    fn order(&self, arrays: &[ArrayRef]) -> Result<Vec<u32>, LakeError> {
+        let mut by = Vec::with_capacity(ORDER.len());
+        for name in ORDER {
             let Ok(column) = self.schema.index_of(name) else { continue };
             let of = arrays[column].as_any().downcast_ref::<DictionaryArray<Int32Type>>();
-            let of = of.ok_or_else(|| internal(format!("column {name} of {} is no dictionary", self.table.name())))?;
-            if of.len() != order.len() {
-                return Err(internal(format!("column {name} of {} has a gap", self.table.name())));
-            }
-            let ranks = ranks(of)?;
-            for (key, value) in order.iter_mut().zip(of.keys().values()) {
-                // The slot of a null holds any key; nulls come first.
-                key.names[place] = usize::try_from(*value).ok().and_then(|v| ranks.get(v)).map_or(0, |rank| *rank);
-            }
+            by.push(of.ok_or_else(|| internal(format!("column {name} of {} is no dictionary", self.table.name())))?);
         }
-        Ok(order)
+        order(&by, &self.times)
     }
-}
-
-/// Compared field by field, in this order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct SortKey {
-    day: i32,
-    names: [u32; 3],
-    micros: i64,
-    row: u32,
-}
-
-/// For each value of a dictionary, its place among them in alphabetical order.
-fn ranks(of: &DictionaryArray<Int32Type>) -> Result<Vec<u32>, LakeError> {
-    let values = of.values().as_any().downcast_ref::<StringArray>();
-    let values = values.ok_or_else(|| internal("a dictionary of names holds no text"))?;
-    let mut alphabetical: Vec<usize> = (0..values.len()).collect();
-    alphabetical.sort_unstable_by_key(|i| values.value(*i));
-    let mut ranks = vec![0; values.len()];
-    for (rank, value) in (0u32..).zip(alphabetical) {
-        ranks[value] = rank;
-    }
-    Ok(ranks)
 }
 
 impl Rows {
@@ -285,7 +254,7 @@ fn append_array(column: &mut Column, array: &ArrayRef) -> Option<()> {
     use arrow::array::AsArray;
     use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
     match column {
-        Column::Name(b) => array.as_string_opt::<i32>()?.iter().for_each(|v| b.append_option(v)),
+        Column::Name(b) => array.as_string_opt::<i32>()?.iter().for_each(|v| b.push_option(v)),
         Column::Text(b) => array.as_string_opt::<i32>()?.iter().for_each(|v| b.append_option(v)),
         Column::Int(b) => array.as_primitive_opt::<Int64Type>()?.iter().for_each(|v| b.append_option(v)),
         Column::Float(b) => array.as_primitive_opt::<Float64Type>()?.iter().for_each(|v| b.append_option(v)),

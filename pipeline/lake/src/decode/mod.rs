@@ -4,6 +4,7 @@
 mod body;
 mod check_result;
 mod lane;
+mod plain;
 mod reject;
 
 use kizashi_model::tables::Table;
