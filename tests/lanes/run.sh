@@ -21,6 +21,7 @@ file_systems() {
     fi
 }
 
+lane fresh-machine tests/lanes/fresh_machine.sh
 lane file-systems file_systems
 lane kafka tests/lanes/kafka/run.sh
 lane readers tests/lanes/readers/lane.sh

@@ -12,8 +12,8 @@ trap '"$here/stop.sh" "$folder"' EXIT
 export KIZASHI_KAFKA KIZASHI_KAFKA_FOLDER="$folder" KIZASHI_KAFKA_SECURE KIZASHI_KAFKA_CA
 KIZASHI_KAFKA="$(value bootstrap)" KIZASHI_KAFKA_SECURE="$(value secure)" KIZASHI_KAFKA_CA="$(value ca)"
 
-# The whole workspace's features, so that this shares the build of `cargo test --workspace`.
-suite() { "$cargo" test --workspace --test conformance -- --ignored "$@"; }
+# With TLS, which only what ships is built with; everything else here shares the build of `cargo test --workspace`.
+suite() { "$cargo" test --workspace --features kafka-tls --test conformance -- --ignored "$@"; }
 restart=kafka::a_broker_that_restarts_in_the_middle_loses_and_repeats_nothing
 suite kafka:: --skip "$restart"
 suite --exact "$restart"
