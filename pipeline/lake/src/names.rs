@@ -17,19 +17,35 @@ pub(crate) struct Names {
     values: StringBuilder,
     known: HashTable<i32>,
     hasher: RandomState,
-    /// The key of the row before: often that of the next one too.
+    /// The key of the row before.
     last: Option<i32>,
+    /// For each key, the one that followed it the last time. Checks come in turns and their metrics in one order, so it
+    /// nearly always follows again.
+    follower: Vec<i32>,
 }
 
 impl Names {
     #[inline]
     pub fn push(&mut self, name: &str) {
-        let key = match self.last {
-            Some(last) if value(&self.values, last) == name.as_bytes() => last,
-            _ => self.key_of(name),
+        let expected = self.last.map(|last| self.follower[last as usize]);
+        let key = match expected {
+            Some(key) if value(&self.values, key) == name.as_bytes() => key,
+            _ => {
+                let key = self.key_of(name);
+                if let Some(last) = self.last {
+                    self.follower[last as usize] = key;
+                }
+                key
+            }
         };
         self.last = Some(key);
         self.keys.append_value(key);
+    }
+
+    /// The name of the row before once more.
+    #[inline]
+    pub fn push_again(&mut self) {
+        self.keys.append_option(self.last);
     }
 
     pub fn push_option(&mut self, name: Option<&str>) {
@@ -44,7 +60,7 @@ impl Names {
     }
 
     fn key_of(&mut self, name: &str) -> i32 {
-        let Self { values, known, hasher, .. } = self;
+        let Self { values, known, hasher, follower, .. } = self;
         let same = |key: &i32| value(values, *key) == name.as_bytes();
         let hash = |key: &i32| hasher.hash_one(value(values, *key));
         match known.entry(hasher.hash_one(name.as_bytes()), same, hash) {
@@ -54,6 +70,7 @@ impl Names {
                 let key = i32::try_from(values.offsets_slice().len() - 1).unwrap_or(i32::MAX);
                 free.insert(key);
                 values.append_value(name);
+                follower.push(key);
                 key
             }
         }
@@ -63,7 +80,7 @@ impl Names {
     /// `Internal` when a key stands for no value.
     pub fn finish(&mut self) -> Result<ArrayRef, LakeError> {
         let values = Arc::new(self.values.finish());
-        (self.known, self.last) = (HashTable::new(), None);
+        (self.known, self.last, self.follower) = (HashTable::new(), None, Vec::new());
         let names = DictionaryArray::<Int32Type>::try_new(self.keys.finish(), values).map_err(internal)?;
         Ok(Arc::new(names))
     }
@@ -73,4 +90,42 @@ impl Names {
 fn value(values: &StringBuilder, key: i32) -> &[u8] {
     let (offsets, key) = (values.offsets_slice(), key as usize);
     &values.values_slice()[offsets[key] as usize..offsets[key + 1] as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringArray;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_names_come_out_as_they_went_in(rows in prop::collection::vec(0usize..6, 0..60)) {
+            let names = ["", "a", "b", "空き", "disk:/var/lib", "disk:/var"];
+            let (mut column, mut expected) = (Names::default(), Vec::new());
+            for row in rows {
+                match (row, expected.last()) {
+                    (5, Some(Some(last))) => {
+                        column.push_again();
+                        expected.push(Some(*last));
+                    }
+                    (0, _) => {
+                        column.push_null();
+                        expected.push(None);
+                    }
+                    _ => {
+                        column.push(names[row]);
+                        expected.push(Some(names[row]));
+                    }
+                }
+            }
+            let array = column.finish().unwrap();
+            let array = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>().unwrap();
+            let found: Vec<_> = array.downcast_dict::<StringArray>().unwrap().into_iter().collect();
+            prop_assert_eq!(found, expected);
+            let distinct: std::collections::HashSet<_> = array.downcast_dict::<StringArray>().unwrap().into_iter().flatten().collect();
+            prop_assert_eq!(array.values().len(), distinct.len(), "each name is kept once");
+        }
+    }
 }

@@ -37,10 +37,14 @@ pub(crate) fn order(by: &[&DictionaryArray<Int32Type>], times: &[i64]) -> Result
         }
     }
     let days = |row: &u32| day(times[*row as usize]);
-    if !order.is_sorted_by_key(days) {
+    if !is_one_day(times) {
         order.sort_by_key(days);
     }
     Ok(order)
+}
+
+pub(crate) fn is_one_day(times: &[i64]) -> bool {
+    times.iter().min().map(|first| day(*first)) == times.iter().max().map(|last| day(*last))
 }
 
 /// Days since the epoch.

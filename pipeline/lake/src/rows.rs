@@ -15,7 +15,7 @@ use kizashi_model::tables::Table;
 use crate::LakeError;
 use crate::error::internal;
 use crate::names::Names;
-use crate::order::{day, order};
+use crate::order::{day, is_one_day, order};
 
 /// Columns whose values repeat: they are kept as dictionaries, which makes sorting and copying them cheap.
 const NAMES: [&str; 6] = ["tenant", "check_id", "metric", "kind", "state", "unit"];
@@ -33,6 +33,8 @@ pub enum Value<'a> {
     Time(Timestamp),
     Flag(bool),
     Bytes(&'a [u8]),
+    /// The name of the row before once more.
+    Again,
     Null,
 }
 
@@ -85,6 +87,7 @@ impl Column {
     fn append(&mut self, value: Value<'_>) {
         match (self, value) {
             (Self::Name(b), Value::Text(v)) => b.push(v),
+            (Self::Name(b), Value::Again) => b.push_again(),
             (Self::Text(b), Value::Text(v)) => b.append_value(v),
             (Self::Int(b), Value::Int(v)) => b.append_value(v),
             (Self::Float(b), Value::Float(v)) => b.append_value(v),
@@ -201,8 +204,11 @@ impl Rows {
         let rows = RecordBatch::try_new(self.schema.clone(), arrays)
             .map_err(|e| internal(format!("rows of {}: {e}", self.table.name())))?;
         let day = |row: &u32| day(self.times[*row as usize]);
-        let days: Vec<(i32, usize)> =
-            order.chunk_by(|a, b| day(a) == day(b)).map(|rows| (day(&rows[0]), rows.len())).collect();
+        let days: Vec<(i32, usize)> = if is_one_day(&self.times) {
+            vec![(day(&0), order.len())]
+        } else {
+            order.chunk_by(|a, b| day(a) == day(b)).map(|rows| (day(&rows[0]), rows.len())).collect()
+        };
         let sorted = if order.is_sorted() {
             rows
         } else {

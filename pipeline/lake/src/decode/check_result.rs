@@ -62,10 +62,12 @@ fn append(results: &mut Rows, samples: Option<&mut Rows>, result: &Plain<'_>) {
         ],
     );
     let Some(samples) = samples else { return };
+    let (mut tenant, mut check_id) = (tenant, check_id);
     for metric in &result.metrics {
         let name = Value::Text(metric.name);
         let value = Value::Float(metric.value);
         let unit = Value::Text(metric.unit);
         samples.push(time, &[tenant, check_id, name, slot, value, unit, metric.limit.into(), recorded]);
+        (tenant, check_id) = (Value::Again, Value::Again);
     }
 }
