@@ -24,12 +24,31 @@ fn an_error_in_the_configuration_names_file_line_and_key() {
         ("[[check]]\nid = \"web\"\nurl = { address = \"not a url\" }\n", &["kizashi.toml:3", "not a url"]),
         ("[[check]]\nid = \"x\"\n[check.log]\npath = \"/x\"\ninclude = \"(\"\n", &["kizashi.toml:5", "include"]),
         ("[[check]]\nid = \"x\"\ninterval = \"soon\"\ncpu = {}\n", &["kizashi.toml:3", "soon", "30s"]),
-        ("[[check]]\nid = \"x\"\n", &["kizashi.toml", "\"x\"", "disk"]),
-        ("[[check]]\nid = \"x\"\ncpu = {}\n[[check]]\nid = \"x\"\ncpu = {}\n", &["already in", "another id"]),
-        ("[[check]]\nid = \"x\"\ninterval = \"5s\"\ntimeout = \"10s\"\ncpu = {}\n", &["\"x\"", "timeout"]),
-        ("[checks]\nconcurrency = 0\n", &["checks.concurrency", "1 or more"]),
-        ("[relay.kafka]\nbootstrap_servers = \"\"\n", &["relay.kafka.bootstrap_servers", "host:port"]),
-        ("[monitor]\ntick = \"1m\"\n", &["monitor.tick", "100ms to 10s"]),
+        ("\n[[check]]\nid = \"x\"\n", &["kizashi.toml:2", "\"x\"", "disk"]),
+        (
+            "[[check]]\nid = \"x\"\ncpu = {}\n[[check]]\nid = \"x\"\ncpu = {}\n",
+            &["kizashi.toml:4: check \"x\"", "already in kizashi.toml:1;", "another id"],
+        ),
+        (
+            "[[check]]\nid = \"x\"\ninterval = \"5s\"\ntimeout = \"10s\"\ncpu = {}\n",
+            &["kizashi.toml:4: check \"x\": timeout is 10s"],
+        ),
+        ("[check]\nid = \"x\"\n", &["kizashi.toml:1: check", "[[check]]"]),
+        ("[checks]\nconcurrency = 0\n", &["kizashi.toml:2: checks.concurrency", "1 or more"]),
+        (
+            "data = \"d\"\n[relay.kafka]\npartitions = 3\nbootstrap_servers = \"\"\n",
+            &["kizashi.toml:4: relay.kafka.bootstrap_servers", "host:port"],
+        ),
+        (
+            "[relay.kafka]\nsecurity_protocol = \"ssl\"\nssl_ca_file = \"/no/ca.pem\"\n",
+            &["kizashi.toml:3: relay.kafka.ssl_ca_file names /no/ca.pem"],
+        ),
+        ("[monitor]\ntick = \"1m\"\n", &["kizashi.toml:2: monitor.tick", "100ms to 10s"]),
+        ("[foresight]\n\ntick = \"1ms\"\n", &["kizashi.toml:3: foresight.tick"]),
+        ("[lake]\nrows_max = 5\nlinger = \"0s\"\n", &["kizashi.toml:3: lake.linger"]),
+        ("http.requests_max = 0\n", &["kizashi.toml:1: http.requests_max"]),
+        // The default of the key that the error begins with: the other one is written.
+        ("[sql]\nrows_max = 9\nmemory_total_mb = 1\n", &["kizashi.toml:3: sql.memory_mb is"]),
         ("[host]\ntenant = \"A B\"\n", &["kizashi.toml:2", "A B"]),
     ];
     for (toml, words) in cases {
@@ -41,12 +60,34 @@ fn an_error_in_the_configuration_names_file_line_and_key() {
 }
 
 #[test]
-fn errors_of_the_folder_name_their_own_file() {
+fn every_error_of_the_file_and_its_folder_is_told_at_once_each_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("kizashi.d")).unwrap();
     std::fs::write(folder.path().join("kizashi.d/web.toml"), "[[check]]\nid = \"web\"\nurll = {}\n").unwrap();
-    let said = refused(folder.path(), "");
-    assert!(said.contains("kizashi.d/web.toml:3") && said.contains("urll"), "{said}");
+    std::fs::write(
+        folder.path().join("kizashi.d/more.toml"),
+        "[lake]\nlinger = \"1s\"\n\n[[check]]\nid = \"load\"\ncpu = {}\n",
+    )
+    .unwrap();
+    let said = refused(
+        folder.path(),
+        "[checks]\nconcurrency = 0\nspool_mb_max = 0\n[[check]]\nid = \"load\"\ncpu = {}\n\n[[check]]\nid = \"many\"\n\
+         attempts = 0\ninterval = \"2d\"\n[check.cpu]\nwarning_percent = 99\ncritical_percent = 5\n[[check]]\nid = 5\ncpu = {}\n",
+    );
+    for words in [
+        "kizashi.toml:2: checks.concurrency is 0",
+        "kizashi.toml:3: checks.spool_mb_max is 0",
+        "kizashi.toml:10: check \"many\": attempts is 0",
+        "kizashi.toml:11: check \"many\": interval is",
+        "kizashi.toml:13: check \"many\": cpu.warning_percent is 99",
+        "kizashi.toml:16: ",
+        "kizashi.d/more.toml:1: lake is not known here",
+        "kizashi.d/more.toml:4: check \"load\" of tenant \"default\" is already in kizashi.toml:4;",
+        "kizashi.d/web.toml:3: ",
+        "urll",
+    ] {
+        assert!(said.contains(words), "{words:?} is not in {said}");
+    }
 }
 
 #[test]

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use kizashi_checks::Definition;
-use serde::Deserialize;
+use serde::Deserialize as _;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::Config;
+use super::lines::{Lines, line};
 use crate::cli::Place;
 
 const FILE: &str = "kizashi.toml";
@@ -35,12 +38,10 @@ impl Loaded {
     }
 }
 
-/// A file of kizashi.d: checks only.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChecksFile {
-    #[serde(default)]
-    check: Vec<Definition>,
+/// A check and where it is written: `file:line`.
+struct Named {
+    place: String,
+    definition: Definition,
 }
 
 /// # Errors
@@ -53,38 +54,36 @@ pub fn load(place: &Place) -> Result<Loaded> {
     let home = file.as_deref().and_then(Path::parent).map_or_else(PathBuf::new, Path::to_path_buf);
     let mut files = Vec::new();
     let mut wrong = Vec::new();
+    let mut named = Vec::new();
 
-    let config: Config = match &file {
-        Some(path) => {
-            files.push(path.clone());
-            parse(path)?
-        }
-        None => Config::default(),
-    };
-    let at = |path: &Path, what: &str| format!("{}: {what}", path.display());
-    let main = file.unwrap_or_else(|| PathBuf::from(FILE));
-    wrong.extend(config.problems().iter().map(|p| at(&main, p)));
-
-    let mut named: Vec<(PathBuf, Definition)> = config.check.iter().map(|d| (main.clone(), d.clone())).collect();
-    let folder = home.join(FOLDER);
-    for path in toml_files(&folder)? {
-        match parse::<ChecksFile>(&path) {
-            Ok(found) => named.extend(found.check.into_iter().map(|d| (path.clone(), d))),
-            Err(error) => wrong.push(format!("{error:#}")),
+    let mut config = Config::default();
+    if let Some(path) = file {
+        let text = read(&path)?;
+        if let Some(document) = noted(Document::parse(&path, &text), &mut wrong) {
+            let (document, checks) = document.checks(&mut wrong);
+            named.extend(checks);
+            config = document.config(&mut wrong);
         }
         files.push(path);
     }
-    wrong.extend(
-        named
-            .iter()
-            .filter_map(|(path, d)| d.validate().err().map(|e| at(path, &format!("check {:?}: {e}", d.id.as_str())))),
-    );
+    config.check = named.iter().map(|n: &Named| n.definition.clone()).collect();
+
+    let folder = home.join(FOLDER);
+    for path in toml_files(&folder)? {
+        let text = read(&path)?;
+        if let Some(document) = noted(Document::parse(&path, &text), &mut wrong) {
+            let (document, checks) = document.checks(&mut wrong);
+            named.extend(checks);
+            document.nothing_else(&mut wrong);
+        }
+        files.push(path);
+    }
     wrong.extend(doubles(&named));
     if !wrong.is_empty() {
-        bail!("the configuration is not valid:\n  {}", wrong.join("\n  "));
+        bail!("the configuration is not valid:\n  {}", wrong.join("\n").replace('\n', "\n  "));
     }
 
-    let mut checks: Vec<Definition> = named.into_iter().map(|(_, d)| d).collect();
+    let mut checks: Vec<Definition> = named.into_iter().map(|n| n.definition).collect();
     if config.host.enabled {
         for default in Definition::host_defaults(&config.host.tenant) {
             if !checks.iter().any(|d| d.tenant == default.tenant && d.id == default.id) {
@@ -98,16 +97,96 @@ pub fn load(place: &Place) -> Result<Loaded> {
     Ok(Loaded { config, checks, data, queries, files })
 }
 
-fn parse<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
+fn read(path: &Path) -> Result<String> {
     let size = std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?.len();
     if size > FILE_BYTES_MAX {
         bail!("{}: {size} bytes; a configuration file has at most {FILE_BYTES_MAX}", path.display());
     }
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        anyhow::anyhow!("{}:{line}: {}", path.display(), error.to_string().trim_end())
-    })
+    std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+fn noted<T>(result: Result<T, String>, wrong: &mut Vec<String>) -> Option<T> {
+    result.map_err(|fault| wrong.push(fault)).ok()
+}
+
+/// One file, parsed. What is taken out of it is checked, and every fault becomes `file:line: what`.
+struct Document<'t> {
+    path: &'t Path,
+    text: &'t str,
+    root: Spanned<DeTable<'t>>,
+}
+
+impl<'t> Document<'t> {
+    fn parse(path: &'t Path, text: &'t str) -> Result<Self, String> {
+        match DeTable::parse(text) {
+            Ok(root) => Ok(Self { path, text, root }),
+            Err(error) => Err(told(path, text, error)),
+        }
+    }
+
+    fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.path.display())
+    }
+
+    /// Takes the checks out, each by itself, so that a fault in one is on its own line and does not hide the next.
+    fn checks(mut self, wrong: &mut Vec<String>) -> (Self, Vec<Named>) {
+        let Some((key, value)) = self.root.get_mut().remove_entry("check") else { return (self, Vec::new()) };
+        let DeValue::Array(written) = value.into_inner() else {
+            let place = self.place(line(self.text, key.span().start));
+            wrong.push(format!("{place}: check is not a list: begin each check with [[check]]"));
+            return (self, Vec::new());
+        };
+        let mut found = Vec::new();
+        for check in written {
+            let first = line(self.text, check.span().start);
+            let lines = check.get_ref().as_table().map(|table| Lines::new(self.text, table, first));
+            match Definition::deserialize(ValueDeserializer::from(check)) {
+                Ok(definition) => found.push(Named { place: self.place(first), definition }),
+                // The faults of a whole check say which one it is, with a key each; those of the parser have their place.
+                Err(error) if error.message().starts_with("check \"") => {
+                    for fault in error.message().lines() {
+                        let what = fault.split_once("\": ").map_or(fault, |(_, what)| what);
+                        let line = lines.as_ref().map_or(first, |lines| lines.of(what));
+                        wrong.push(format!("{}: {fault}", self.place(line)));
+                    }
+                }
+                Err(error) => wrong.push(told(self.path, self.text, error)),
+            }
+        }
+        (self, found)
+    }
+
+    /// Everything but the checks.
+    fn config(self, wrong: &mut Vec<String>) -> Config {
+        let lines = Lines::new(self.text, self.root.get_ref(), 1);
+        let (path, text) = (self.path, self.text);
+        match Config::deserialize(toml::Deserializer::from(self.root)) {
+            Ok(config) => {
+                let faults = config.problems();
+                wrong.extend(faults.iter().map(|fault| format!("{}:{}: {fault}", path.display(), lines.of(fault))));
+                config
+            }
+            Err(error) => {
+                wrong.push(told(path, text, error));
+                Config::default()
+            }
+        }
+    }
+
+    /// A file of kizashi.d has checks only.
+    fn nothing_else(&self, wrong: &mut Vec<String>) {
+        wrong.extend(self.root.get_ref().keys().map(|key| {
+            let place = self.place(line(self.text, key.span().start));
+            format!("{place}: {} is not known here: a file of {FOLDER} has [[check]] only", key.get_ref())
+        }));
+    }
+}
+
+/// A fault of the parser, with the line that it shows.
+fn told(path: &Path, text: &str, mut error: toml::de::Error) -> String {
+    error.set_input(Some(text));
+    let line = error.span().map_or(1, |span| line(text, span.start));
+    format!("{}:{line}: {}", path.display(), error.to_string().trim_end())
 }
 
 fn toml_files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -125,21 +204,18 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn doubles(named: &[(PathBuf, Definition)]) -> Vec<String> {
-    let mut first: BTreeMap<(&str, &str), &Path> = BTreeMap::new();
+fn doubles(named: &[Named]) -> Vec<String> {
+    let mut first: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for (path, definition) in named {
+    for Named { place, definition } in named {
         let key = (definition.tenant.as_str(), definition.id.as_str());
         if let Some(earlier) = first.get(&key) {
             wrong.push(format!(
-                "{}: check {:?} of tenant {:?} is already in {}; give one of them another id",
-                path.display(),
-                key.1,
-                key.0,
-                earlier.display()
+                "{place}: check {:?} of tenant {:?} is already in {earlier}; give one of them another id",
+                key.1, key.0
             ));
         } else {
-            first.insert(key, path);
+            first.insert(key, place);
         }
     }
     wrong

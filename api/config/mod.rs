@@ -1,6 +1,7 @@
 //! The configuration: one TOML file and a folder beside it. Every key is optional, an unknown one is refused, and all of
 //! it is validated when it is read.
 
+mod lines;
 mod load;
 
 use std::path::PathBuf;

@@ -81,7 +81,7 @@ impl Definition {
     /// What no single key can show: bounds, and keys that must fit each other.
     ///
     /// # Errors
-    /// Every fault, each beginning with its key and saying what to do.
+    /// Every fault on a line of its own, each beginning with its key and saying what to do.
     pub fn validate(&self) -> Result<(), String> {
         let mut faults = Vec::new();
         let Self { interval, retry_interval, timeout, attempts, .. } = *self;
@@ -107,7 +107,7 @@ impl Definition {
         let name = self.kind.name();
         faults
             .extend(self.kind.probe().validate(timeout.duration()).into_iter().map(|fault| format!("{name}.{fault}")));
-        if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+        if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
     }
 }
 
@@ -115,7 +115,10 @@ impl TryFrom<Written> for Definition {
     type Error = String;
 
     fn try_from(mut written: Written) -> Result<Self, String> {
-        let named = |fault: String, id: &CheckId| format!("check {:?}: {fault}", id.as_str());
+        let named = |faults: String, id: &CheckId| {
+            let lines: Vec<String> = faults.lines().map(|fault| format!("check {:?}: {fault}", id.as_str())).collect();
+            lines.join("\n")
+        };
         let kind = written.take_kind().map_err(|fault| named(fault, &written.id))?;
         let interval = written.interval;
         let half = Span::from_ms(u64::try_from(interval.duration().as_millis() / 2).unwrap_or(u64::MAX));

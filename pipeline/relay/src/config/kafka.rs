@@ -214,8 +214,12 @@ impl KafkaConfig {
     }
 
     fn validate_security(&self) -> Result<(), String> {
-        let tls_keys = [&self.ssl_ca_file, &self.ssl_certificate_file, &self.ssl_key_file];
-        if !self.security_protocol.tls() && tls_keys.iter().any(|key| key.is_some()) {
+        let tls_keys = [
+            ("ssl_ca_file", &self.ssl_ca_file),
+            ("ssl_certificate_file", &self.ssl_certificate_file),
+            ("ssl_key_file", &self.ssl_key_file),
+        ];
+        if !self.security_protocol.tls() && tls_keys.iter().any(|(_, file)| file.is_some()) {
             return Err("relay.kafka has ssl_* keys but its security_protocol does not use TLS: \
                         set security_protocol to \"ssl\" or \"sasl_ssl\""
                 .to_owned());
@@ -223,9 +227,10 @@ impl KafkaConfig {
         if self.ssl_certificate_file.is_some() != self.ssl_key_file.is_some() {
             return Err("relay.kafka.ssl_certificate_file and ssl_key_file go together: set both or none".to_owned());
         }
-        for file in tls_keys.into_iter().flatten() {
+        for (key, file) in tls_keys {
+            let Some(file) = file else { continue };
             if let Err(e) = std::fs::File::open(file) {
-                return Err(format!("relay.kafka: {} cannot be read: {e}", file.display()));
+                return Err(format!("relay.kafka.{key} names {}, which cannot be read: {e}", file.display()));
             }
         }
         if self.sasl_password.is_some() && self.sasl_password_env.is_some() {
