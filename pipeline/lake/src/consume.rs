@@ -53,11 +53,12 @@ pub async fn run(lake: Lake, relay: Arc<dyn Relay>, clock: Clock, stop: Cancella
 }
 
 /// A log that ends before what was read of it is another log: its records would be taken for known ones and dropped.
-/// A relay that does not answer in time is not judged.
+/// A relay that does not answer in time is not judged. Neither is a partition that holds nothing any more: the relay's
+/// consumer compares its offsets when it reads. One that does not exist has no records that could be dropped.
 async fn refuse_replaced(lake: &Lake, relay: &dyn Relay) -> Result<(), LakeError> {
     let Ok(Ok(ends)) = tokio::time::timeout(ASK_WAIT, relay.end_offsets(&Topic::ALL)).await else { return Ok(()) };
     for (at, taken) in lake.offsets().iter() {
-        let end = ends.get(at).unwrap_or(0);
+        let Some(end) = ends.get(at) else { continue };
         if end < taken {
             return Err(LakeError::Replaced { at: at.to_string(), end, taken });
         }

@@ -65,13 +65,11 @@ pub trait Relay: Send + Sync {
     /// When the log cannot be opened for reading.
     fn consumer(&self, group: &str, topics: &[Topic], start: StartAt) -> Result<Box<dyn Consumer>, RelayError>;
 
-    /// The offset after the newest record, of every partition. A consumer at these offsets has seen everything written
-    /// before the call.
+    /// The offset after the newest record, of every partition that holds one, and 0 of those that never did. A consumer at
+    /// these offsets has seen everything that was written before the call and can still be read.
     ///
-    /// Removed records count, so that a log that was made anew can be told from one that is merely old. Hence a limit:
-    /// where retention has removed every record of a partition before a sink took the last of them, that sink gets to the
-    /// partition's end only with its next record, and whoever waits for the sink waits until then. On both logs it concerns
-    /// a new sink on an old log; on Kafka, whose retention waits for nobody, also a sink that was away for all that time.
+    /// A partition whose records have all been removed is left out: no sink gets to its end before its next record, and
+    /// there is nothing to wait for. A sink that stands beyond such an end learns it from [`Consumer::poll`].
     fn end_offsets<'a>(&'a self, topics: &'a [Topic]) -> BoxFuture<'a, Result<Offsets, RelayError>>;
 }
 
@@ -81,7 +79,8 @@ pub trait Consumer: Send {
     /// the first. Never skips a record: one that is too large or malformed is handed over as it is.
     ///
     /// # Errors
-    /// `Unavailable` while the log is away; polling again goes on where it stopped.
+    /// `Unavailable` while the log is away; polling again goes on where it stopped. `Damaged` when the sink stands beyond
+    /// the end of a partition: the log is not the one that was read.
     fn poll(
         &mut self,
         batch: &mut Batch,

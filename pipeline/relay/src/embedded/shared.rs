@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::group::Groups;
 use super::lock;
 use super::store::{Extents, Store};
+use crate::disk::queue::Extent;
 use crate::{EmbeddedConfig, RelayError};
 
 /// Events that one call of publish handed in.
@@ -101,7 +102,8 @@ impl Shared {
         match &state.fault {
             Some(fault) => Err(RelayError::Unavailable(fault.clone())),
             None => {
-                let asked = state.extents.iter().filter(|(at, _)| topics.contains(&at.topic));
+                let readable = |extent: &Extent| extent.end == 0 || extent.start < extent.end;
+                let asked = state.extents.iter().filter(|(at, e)| topics.contains(&at.topic) && readable(e));
                 Ok(asked.map(|(at, extent)| (*at, offset(extent.end))).collect())
             }
         }

@@ -222,8 +222,10 @@ impl Producer {
             let metadata = client.fetch_metadata(Some(&name), left()).map_err(away)?;
             let partitions = metadata.topics().iter().flat_map(|t| t.partitions()).map(|p| p.id());
             for partition in partitions {
-                let (_, end) = client.fetch_watermarks(&name, partition, left()).map_err(away)?;
-                ends.advance(TopicPartition { topic: *topic, partition }, end);
+                let (oldest, end) = client.fetch_watermarks(&name, partition, left()).map_err(away)?;
+                if end == 0 || oldest < end {
+                    ends.advance(TopicPartition { topic: *topic, partition }, end);
+                }
             }
         }
         Ok(ends)

@@ -124,6 +124,16 @@ fn retention_by_age_waits_for_the_slowest_group() {
 }
 
 #[test]
+fn a_partition_whose_records_have_all_expired_holds_nobody_up() {
+    let rig = Rig::new(EmbeddedConfig { partitions: 1, ..quick() });
+    scenarios::a_partition_whose_records_have_all_expired_holds_nobody_up(&|| rig.open(), &|relay| {
+        rig.hand.advance_ms(8 * 86_400_000);
+        // Writing anything makes it look for what is over the limits.
+        publish(relay, vec![event(Topic::Problems, "t/c", 0)]);
+    });
+}
+
+#[test]
 fn retention_by_size_keeps_the_newest() {
     let rig = Rig::new(EmbeddedConfig { retention_bytes: 256 * 1024, ..quick() });
     let relay = rig.open();

@@ -147,6 +147,15 @@ fn a_reader_that_retention_overtook_goes_on_at_the_oldest() {
 
 #[test]
 #[ignore = "needs a broker: tests/lanes/kafka/run.sh"]
+fn a_partition_whose_records_have_all_expired_holds_nobody_up() {
+    let mut rig = Rig::new();
+    rig.config.partitions = 1;
+    let expire = |_: &_| rig.delete_before(100);
+    scenarios::a_partition_whose_records_have_all_expired_holds_nobody_up(&|| rig.open(), &expire);
+}
+
+#[test]
+#[ignore = "needs a broker: tests/lanes/kafka/run.sh"]
 fn a_topic_that_is_older_than_its_sink_is_damage() {
     let mut rig = Rig::new();
     rig.config.partitions = 1;

@@ -1,10 +1,11 @@
 //! The scenarios. Each takes a way to open the log: opening it again after everything was dropped is a restart.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kizashi_model::{Offsets, Topic, TopicPartition};
-use kizashi_relay::{Batch, Polled, RelayError};
+use kizashi_relay::{Batch, Polled, Relay, RelayError};
 
 use super::support::{BOUND, Member, Open, Sink, ends, event, events, publish, until, wait};
 
@@ -81,6 +82,38 @@ pub fn end_offsets_are_a_barrier(open: Open) {
     member.read_to(&goal);
     assert!(sink.rows().len() >= 100);
     assert_eq!(ends(&relay, &[TOPIC, Topic::Problems]).iter().map(|(_, next)| next).sum::<i64>(), 200);
+}
+
+/// `expire` removes every record of the topic; it may be called again. Its log has one partition.
+pub fn a_partition_whose_records_have_all_expired_holds_nobody_up(open: Open, expire: &dyn Fn(&Arc<dyn Relay>)) {
+    let relay = open();
+    publish(&relay, events(TOPIC, 1, 100));
+    let full = ends(&relay, &[TOPIC]);
+    let (at, end) = full.iter().next().unwrap();
+    assert_eq!(end, 100);
+    let left = |relay: &_| ends(relay, &[TOPIC]).get(at);
+    until("the partition is left out", || {
+        expire(&relay);
+        left(&relay).is_none()
+    });
+
+    let beyond = Sink::at(Offsets::from_iter([(at, 500)]));
+    let mut consumer = relay.consumer("beyond", &[TOPIC], beyond.start()).unwrap();
+    let mut batch = Batch::default();
+    until("a sink beyond the end is refused", || {
+        let error = consumer.poll(&mut batch, 10, 1_000, TICK).err();
+        error.is_some_and(|e| matches!(e, RelayError::Damaged { .. }))
+    });
+    drop(consumer);
+
+    let (fresh, away) = (Sink::default(), Sink::at(Offsets::from_iter([(at, 10)])));
+    assert!(fresh.offsets().reached(&ends(&relay, &[TOPIC])), "a new sink has nothing to wait for");
+    publish(&relay, events(TOPIC, 1, 1));
+    assert_eq!(left(&relay), Some(101), "its next record makes it count again");
+    for (group, sink) in [("fresh", &fresh), ("away", &away)] {
+        Member::join(&relay, group, &[TOPIC], sink).read_to(&ends(&relay, &[TOPIC]));
+        assert_eq!(sink.rows().iter().map(|row| row.offset).collect::<Vec<_>>(), [100], "{group}");
+    }
 }
 
 pub fn a_second_member_joins_and_leaves(open: Open) {
