@@ -58,7 +58,7 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Ask the running product in SQL
     #[command(
-        after_help = "Tables: check_results, samples, problems, ticket_events, findings, predictions, rejects.\n\
+        after_help = "Tables: check_results, samples, check_retirements, problems, ticket_events, findings, predictions, rejects.\n\
         Views:  current_state, tickets, open_tickets, availability_per_day and more; `select * from columns` explains each column.\n\n\
         Example: kizashi sql --format csv \"select slot, value from samples where metric = 'used_percent' order by slot\""
     )]

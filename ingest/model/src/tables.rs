@@ -14,6 +14,7 @@ pub const COMMENT: &str = "comment";
 pub enum Table {
     CheckResults,
     Samples,
+    CheckRetirements,
     Problems,
     TicketEvents,
     Findings,
@@ -22,9 +23,10 @@ pub enum Table {
 }
 
 impl Table {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::CheckResults,
         Self::Samples,
+        Self::CheckRetirements,
         Self::Problems,
         Self::TicketEvents,
         Self::Findings,
@@ -38,6 +40,7 @@ impl Table {
         match self {
             Self::CheckResults => "check_results",
             Self::Samples => "samples",
+            Self::CheckRetirements => "check_retirements",
             Self::Problems => "problems",
             Self::TicketEvents => "ticket_events",
             Self::Findings => "findings",
@@ -56,6 +59,7 @@ impl Table {
         match self {
             Self::CheckResults => "One row per execution of a check",
             Self::Samples => "One row per metric of a check result",
+            Self::CheckRetirements => "One row each time a check is no longer configured",
             Self::Problems => "One row per phase of a problem: opened, changed, recovered, retired",
             Self::TicketEvents => "One row per change of a ticket, with the ticket as it stood afterwards",
             Self::Findings => "What detectors saw",
@@ -76,6 +80,7 @@ impl Table {
         match self {
             Self::CheckResults => CHECK_RESULTS,
             Self::Samples => SAMPLES,
+            Self::CheckRetirements => CHECK_RETIREMENTS,
             Self::Problems => PROBLEMS,
             Self::TicketEvents => TICKET_EVENTS,
             Self::Findings => FINDINGS,
@@ -143,6 +148,17 @@ const SAMPLES: &[Column] = &[
     Column("unit", Text, false, "Unit of the value: ms, s, %, By, d, 1"),
     Column("limit_value", Float, true, "The value at which the resource is exhausted, where there is one"),
     RECORDED,
+];
+
+const CHECK_RETIREMENTS: &[Column] = &[
+    TENANT,
+    CHECK,
+    Column(
+        "at",
+        Time,
+        false,
+        "When it was no longer configured; runs that start later are of a check that was added again",
+    ),
 ];
 
 const PROBLEMS: &[Column] = &[

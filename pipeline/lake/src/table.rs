@@ -30,7 +30,7 @@ pub(crate) fn primary(topic: Topic) -> Table {
 #[must_use]
 pub(crate) fn topic_of(table: Table) -> Option<Topic> {
     match table {
-        Table::CheckResults | Table::Samples => Some(Topic::CheckResults),
+        Table::CheckResults | Table::Samples | Table::CheckRetirements => Some(Topic::CheckResults),
         Table::Problems => Some(Topic::Problems),
         Table::TicketEvents => Some(Topic::TicketEvents),
         Table::Findings => Some(Topic::Findings),
@@ -45,9 +45,10 @@ pub(crate) fn is_primary(table: Table) -> bool {
 }
 
 /// The order of the commits of a batch.
-pub(crate) const COMMIT_ORDER: [Table; 7] = [
+pub(crate) const COMMIT_ORDER: [Table; Table::ALL.len()] = [
     Table::Rejects,
     Table::Samples,
+    Table::CheckRetirements,
     Table::CheckResults,
     Table::Problems,
     Table::TicketEvents,

@@ -13,7 +13,16 @@ import duckdb
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-TABLES = ["check_results", "samples", "problems", "ticket_events", "findings", "predictions", "rejects"]
+TABLES = [
+    "check_results",
+    "samples",
+    "check_retirements",
+    "problems",
+    "ticket_events",
+    "findings",
+    "predictions",
+    "rejects",
+]
 NUMBERS = ("int64", "double")
 
 
@@ -68,7 +77,7 @@ def compare(lake, name, expected):
         if column and not close(sums[column], expected["sum"]):
             wrong.append(f"sum({column}) is {sums[column]}, expected {expected['sum']}")
     verdict = "ok" if not wrong else "DIFFERENT"
-    print(f"{name:15} version {table.version():6} files {len(files):5} rows {rows:9} days {days:4}  {verdict}")
+    print(f"{name:17} version {table.version():6} files {len(files):5} rows {rows:9} days {days:4}  {verdict}")
     return [f"{name}: {w}" for w in wrong]
 
 

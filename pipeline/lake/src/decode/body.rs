@@ -28,9 +28,19 @@ fn decode<B: EventBody>(record: &RecordRef<'_>, tenant: Option<&str>) -> Result<
     envelope::decode(tenant, record.payload(), record.received())
 }
 
-/// Concerns the monitor; there is no row for it.
-pub(crate) fn check_retired(record: &RecordRef<'_>, tenant: Option<&str>) -> Result<(), DecodeError> {
-    decode::<CheckRetired>(record, tenant).map(|_| ())
+/// `rows` is absent where the table has the record already.
+pub(crate) fn check_retired(
+    rows: Option<&mut Rows>,
+    record: &RecordRef<'_>,
+    tenant: Option<&str>,
+) -> Result<(), DecodeError> {
+    let of: CheckRetired = decode(record, tenant)?;
+    storable([of.at_ms])?;
+    if let Some(rows) = rows {
+        let (tenant, check_id) = (Value::Text(of.tenant.as_str()), Value::Text(of.check_id.as_str()));
+        rows.push(of.time(), &[tenant, check_id, Value::Time(of.at_ms)]);
+    }
+    Ok(())
 }
 
 pub(crate) fn problem(rows: &mut Rows, record: &RecordRef<'_>, tenant: Option<&str>) -> Result<(), DecodeError> {

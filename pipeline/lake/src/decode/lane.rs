@@ -17,7 +17,8 @@ pub(crate) struct Lane {
     pub at: TopicPartition,
     /// The next offset to take; below it everything is in the tables or was met in this batch.
     pub next: i64,
-    pub secondary_floor: i64,
+    pub samples_floor: i64,
+    pub retirements_floor: i64,
     pub rejects_floor: i64,
     pub moved: bool,
     sources: Vec<Source>,
@@ -45,7 +46,8 @@ impl Lane {
         Self {
             at,
             next: floor(primary(at.topic)),
-            secondary_floor: floor(Table::Samples),
+            samples_floor: floor(Table::Samples),
+            retirements_floor: floor(Table::CheckRetirements),
             rejects_floor: floor(Table::Rejects),
             moved: false,
             sources,

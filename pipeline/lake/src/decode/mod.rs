@@ -73,6 +73,13 @@ pub fn decode_batch(batch: &Batch) -> Decoded {
     decoder.finish()
 }
 
+/// Which of the tables that are committed before the primary do not have a record yet.
+struct Keep {
+    samples: bool,
+    retirements: bool,
+    rejects: bool,
+}
+
 pub(crate) struct Decoder<'p> {
     positions: &'p Positions,
     rows: [Option<Rows>; Table::ALL.len()],
@@ -138,24 +145,31 @@ impl<'p> Decoder<'p> {
             self.repeats += 1;
             return;
         }
-        let (keep_secondary, keep_reject) = (offset >= lane.secondary_floor, offset >= lane.rejects_floor);
-        if let Err(reason) = self.body(record, &headers, keep_secondary) {
+        let keep = Keep {
+            samples: offset >= lane.samples_floor,
+            retirements: offset >= lane.retirements_floor,
+            rejects: offset >= lane.rejects_floor,
+        };
+        if let Err(reason) = self.body(record, &headers, &keep) {
             self.rejects += 1;
-            if keep_reject {
+            if keep.rejects {
                 reject::push(rows(&mut self.rows, Table::Rejects), record, &headers, &reason);
             }
         }
     }
 
-    fn body(&mut self, record: &RecordRef<'_>, headers: &Headers<'_>, keep_secondary: bool) -> Result<(), DecodeError> {
+    fn body(&mut self, record: &RecordRef<'_>, headers: &Headers<'_>, keep: &Keep) -> Result<(), DecodeError> {
         let topic = record.at().topic;
         let of = envelope::declared_type(topic, headers.event_type)?;
         match of {
             EventType::CheckResult => {
                 let (results, samples) = two(&mut self.rows);
-                check_result::push(results, keep_secondary.then_some(samples), record, headers.tenant)
+                check_result::push(results, keep.samples.then_some(samples), record, headers.tenant)
             }
-            EventType::CheckRetired => body::check_retired(record, headers.tenant),
+            EventType::CheckRetired => {
+                let table = keep.retirements.then(|| rows(&mut self.rows, Table::CheckRetirements));
+                body::check_retired(table, record, headers.tenant)
+            }
             EventType::Problem => body::problem(self.primary(topic), record, headers.tenant),
             EventType::TicketEvent => body::ticket_event(self.primary(topic), record, headers.tenant),
             EventType::Finding => body::finding(self.primary(topic), record, headers.tenant),

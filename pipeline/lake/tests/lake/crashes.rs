@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kizashi_lake::{Lake, LakeConfig, LakeError, Unfenced};
+use kizashi_model::tables::Table;
 
 use crate::faulty::{Fault, Faulty};
 use crate::log::{Contents, Log, NOW, mixed};
@@ -41,6 +42,7 @@ async fn nothing_is_lost_or_twice_whichever_write_is_the_last() {
     let log = mixed();
     let expected = Contents::expected(&log);
     assert!(expected.rejects.len() > 5 && expected.samples.len() > 40, "{expected:?}");
+    assert!(expected.retirements.len() > 3, "{expected:?}");
     let mut deaths = 0;
     for write in 0.. {
         let mut met = false;
@@ -64,7 +66,7 @@ async fn a_write_that_fails_or_only_seems_to_is_made_good_in_the_same_life() {
     let log = mixed();
     let expected = Contents::expected(&log);
     // Past the making of the tables, which a failure refuses.
-    for write in 7.. {
+    for write in Table::ALL.len() as u64.. {
         let mut met = false;
         for fault in [Fault::FailBefore(write), Fault::FailAfter(write)] {
             let dir = tempfile::tempdir().unwrap();

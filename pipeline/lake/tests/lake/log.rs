@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use kizashi_model::envelope::{self, Event, EventBody};
 use kizashi_model::{
-    CheckId, CheckResult, Metric, Offsets, ProblemEvent, ProblemPhase, State, TenantId, Timestamp, Topic,
-    TopicPartition,
+    CheckId, CheckResult, CheckRetired, EventType, Metric, Offsets, ProblemEvent, ProblemPhase, State, TenantId,
+    Timestamp, Topic, TopicPartition,
 };
 use kizashi_relay::{Batch, Seen};
 
@@ -69,13 +69,15 @@ pub fn push(batch: &mut Batch, at: TopicPartition, offset: i64, entry: &Entry) {
 pub struct Contents {
     pub check_results: Vec<String>,
     pub samples: Vec<String>,
+    pub retirements: Vec<String>,
     pub problems: Vec<String>,
     pub rejects: Vec<String>,
 }
 
 impl Contents {
     pub fn sorted(mut self) -> Self {
-        for rows in [&mut self.check_results, &mut self.samples, &mut self.problems, &mut self.rejects] {
+        let Self { check_results, samples, retirements, problems, rejects } = &mut self;
+        for rows in [check_results, samples, retirements, problems, rejects] {
             rows.sort();
         }
         self
@@ -105,6 +107,10 @@ impl Contents {
             Err(reason) => reason,
             Ok(_) if at.topic == Topic::Problems => match envelope::decode::<ProblemEvent>(tenant, &entry.body, NOW) {
                 Ok(of) => return self.problems.push(format!("{} {}", of.problem_id, of.phase.as_str())),
+                Err(reason) => reason,
+            },
+            Ok(EventType::CheckRetired) => match envelope::decode::<CheckRetired>(tenant, &entry.body, NOW) {
+                Ok(of) => return self.retirements.push(format!("{}/{} {}", of.tenant, of.check_id, of.at_ms.0)),
                 Err(reason) => reason,
             },
             Ok(_) => match envelope::decode::<CheckResult>(tenant, &entry.body, NOW) {
@@ -144,6 +150,10 @@ pub fn result(check: &str, slot: Timestamp, value: f64) -> CheckResult {
     }
 }
 
+pub fn retired(check: &str, at: Timestamp) -> CheckRetired {
+    CheckRetired { tenant: TenantId::new("acme").unwrap(), check_id: CheckId::new(check).unwrap(), at_ms: at }
+}
+
 pub fn event<B: EventBody>(body: &B, sequence: Option<u64>) -> Entry {
     let event = Event::of(body, "kizashi/checks").unwrap();
     Entry::of(&match sequence {
@@ -167,7 +177,7 @@ pub fn problem(check: &str, slot: Timestamp, phase: ProblemPhase) -> ProblemEven
     }
 }
 
-/// Two partitions of results and one of problems, over three days, with resent events, foreign events and rejects.
+/// Two partitions of results and one of problems, over three days, with checks that are removed, resent events, foreign events and rejects.
 pub fn mixed() -> Log {
     let mut log = Log::default();
     let mut sent: BTreeMap<TopicPartition, Vec<Entry>> = BTreeMap::new();
@@ -180,6 +190,12 @@ pub fn mixed() -> Log {
             event(&result(["disk:/", "disk:/var", "cpu"][n as usize % 3], slot, n as f64 * 4.0), Some(sequence));
         log.push(at, entry.clone());
         sent.entry(at).or_default().push(entry);
+        if n % 4 == 3 {
+            sequence += 1;
+            let entry = event(&retired(["disk:/", "cpu"][n as usize % 2], slot), Some(sequence));
+            log.push(at, entry.clone());
+            sent.entry(at).or_default().push(entry);
+        }
         if n % 7 == 6 {
             // The outbox did not hear that it was heard, and sends its last two again.
             for (at, entries) in &sent {

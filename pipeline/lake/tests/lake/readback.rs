@@ -50,10 +50,13 @@ pub async fn contents(root: &Path) -> Contents {
     let slot = "CAST(CAST(slot AS BIGINT) / 1000 AS BIGINT)";
     let check_results = format!("SELECT tenant || '/' || check_id, {slot}, state, output FROM check_results");
     let samples = format!("SELECT tenant || '/' || check_id, metric, {slot}, value, unit FROM samples");
+    let retirements =
+        "SELECT tenant || '/' || check_id, CAST(CAST(at AS BIGINT) / 1000 AS BIGINT) FROM check_retirements";
     let rejects = "SELECT topic || '/' || CAST(partition AS VARCHAR), \"offset\", reason FROM rejects";
     Contents {
         check_results: rows(root, &check_results).await,
         samples: rows(root, &samples).await.into_iter().map(|row| row.replace(".0 ", " ")).collect(),
+        retirements: rows(root, retirements).await,
         problems: rows(root, "SELECT problem_id, phase FROM problems").await,
         rejects: rows(root, rejects).await,
     }

@@ -97,13 +97,17 @@ async fn topics_of_few_events_reject_as_well_and_keep_what_is_sound() {
     let mut batch = Batch::default();
     push(&mut batch, crate::log::PROBLEMS_0, 0, &problem(NOW.0));
     push(&mut batch, crate::log::PROBLEMS_0, 1, &problem(i64::MAX));
+    push(&mut batch, crate::log::RESULTS_0, 0, &event(&crate::log::retired("web", NOW), None));
+    push(&mut batch, crate::log::RESULTS_0, 1, &event(&crate::log::retired("web", Timestamp(i64::MAX)), None));
     for topic in [Topic::TicketEvents, Topic::Findings, Topic::Predictions] {
         push(&mut batch, TopicPartition { topic, partition: 3 }, 8, &with_body("{}"));
     }
     lake.write(&[batch], &Unfenced, NOW).await.unwrap();
     assert_eq!(count(dir.path(), Table::Problems).await, 1);
+    assert_eq!(count(dir.path(), Table::CheckRetirements).await, 1);
     let rejects = rows(dir.path(), "SELECT topic, partition, \"offset\", reason FROM rejects ORDER BY topic").await;
-    assert_eq!(rejects.len(), 4, "{rejects:?}");
+    assert_eq!(rejects.len(), 5, "{rejects:?}");
+    assert!(rejects.iter().any(|row| row.starts_with("check-results 0 1 ")));
     assert!(
         rejects.iter().any(|row| row.starts_with("problems 0 1 time") && row.contains("which is what the tables hold"))
     );

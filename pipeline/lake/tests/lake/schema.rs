@@ -7,8 +7,8 @@ use kizashi_lake::{Lake, LakeConfig, LakeError, Unfenced};
 use kizashi_model::tables::{COMMENT, PARTITION_COLUMN, Table};
 
 use crate::faulty::{Fault, Faulty};
-use crate::log::{NOW, mixed};
-use crate::readback::{delta, rows};
+use crate::log::{Contents, NOW, RESULTS_0, event, mixed, result, retired};
+use crate::readback::{contents, delta, rows};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_table_is_made_with_its_comments_and_its_partition() {
@@ -39,6 +39,25 @@ async fn an_empty_lake_can_be_queried_and_opening_it_again_writes_nothing() {
     let lake = Lake::open_on(store.clone(), dir.path(), LakeConfig::default()).await.unwrap();
     assert_eq!(store.writes(), 0);
     assert!(lake.offsets().is_empty());
+}
+
+/// A folder that was made before there was a table: it gets the table, and what comes from there on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lake_without_one_of_the_tables_gets_it_and_goes_on_where_it_stood() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, mut more) = (mixed(), mixed());
+    let lake = Lake::open(dir.path(), LakeConfig::default()).await.unwrap();
+    lake.write(&[log.batch(&lake.offsets(), usize::MAX)], &Unfenced, NOW).await.unwrap();
+    drop(lake);
+    std::fs::remove_dir_all(dir.path().join("check_retirements")).unwrap();
+
+    let lake = Lake::open(dir.path(), LakeConfig::default()).await.unwrap();
+    assert_eq!(lake.offsets(), log.end());
+    more.push(RESULTS_0, event(&retired("cpu", NOW), None));
+    more.push(RESULTS_0, event(&result("cpu", NOW, 5.0), None));
+    lake.write(&[more.batch(&lake.offsets(), usize::MAX)], &Unfenced, NOW).await.unwrap();
+    let expected = Contents { retirements: vec![format!("acme/cpu {}", NOW.0)], ..Contents::expected(&more) };
+    assert_eq!(contents(dir.path()).await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
