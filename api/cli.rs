@@ -12,7 +12,7 @@ use kizashi_model::{CheckId, Span, TenantId};
     about = "Kizashi (兆) watches systems and opens the ticket before the outage",
     long_about = "Kizashi (兆, the sign before the event) runs checks, keeps every result in a lake that speaks SQL, opens one \
                   ticket per problem, and predicts failures before they happen.\n\n\
-                  With no command it starts everything in this process and watches this host.",
+                  With no command it starts everything and watches this host.",
     after_help = "Examples:\n  \
         kizashi                                   start, and watch this host\n  \
         kizashi sql 'select * from current_state' ask the running product\n  \
@@ -49,7 +49,7 @@ pub struct Place {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Start everything in this process (the default command)
+    /// Start everything (the default command)
     #[command(
         after_help = "SIGTERM and Ctrl-C drain and stop within 20 s. SIGHUP reads the checks again and keeps their states."
     )]
@@ -73,6 +73,9 @@ pub enum Command {
     Backtest(BacktestArgs),
     /// Replay a real recording of a failure and watch the ticket appear before it
     Demo(DemoArgs),
+    /// Run people's SQL; started by `up`
+    #[command(hide = true)]
+    SqlWorker,
 }
 
 impl Default for Command {

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => commands::replay::run(&cli.place, &args),
         Command::Backtest(args) => commands::backtest::run(&cli.place, &args),
         Command::Demo(args) => commands::demo::run(&cli.place, &args),
+        Command::SqlWorker => commands::sql_worker::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

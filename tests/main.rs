@@ -9,4 +9,5 @@ mod crash;
 mod file_systems;
 mod kafka;
 mod recordings;
+mod sql_worker;
 mod support;

@@ -6,6 +6,7 @@ pub mod import;
 pub mod replay;
 pub mod series;
 pub mod sql;
+pub mod sql_worker;
 pub mod tickets;
 pub mod validate;
 

@@ -7,6 +7,7 @@ mod intake;
 mod observe;
 mod parts;
 mod signals;
+mod sql;
 mod tasks;
 
 use std::io::IsTerminal as _;
@@ -27,28 +28,35 @@ use checks::Checks;
 use foresight::Watcher;
 use observe::Observer;
 use parts::Parts;
-pub use parts::engine;
+pub use parts::{engine, open};
 use signals::Signals;
 use tasks::Tasks;
 
 /// Checks may finish, then everything behind them drains.
 const CHECKS_WITHIN: Duration = Duration::from_secs(5);
-const DRAIN_WITHIN: Duration = Duration::from_secs(14);
+const DRAIN_WITHIN: Duration = Duration::from_secs(13);
+/// The SQL worker holds nothing; it stops last, because requests that drain still ask it.
+const WORKER_WITHIN: Duration = Duration::from_secs(2);
 
 pub fn command(place: &Place, args: &UpArgs) -> Result<()> {
     let mut loaded = load(place)?;
     if let Some(listen) = args.listen {
         loaded.config.http.listen = listen;
     }
+    log();
+    let runtime = crate::runtime()?;
+    let outcome = runtime.block_on(run(place, loaded));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// The log goes to standard error.
+pub fn log() {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_env("KIZASHI_LOG").unwrap_or_else(|_| EnvFilter::new("warn,kizashi=info")))
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr)
         .init();
-    let runtime = crate::runtime()?;
-    let outcome = runtime.block_on(run(place, loaded));
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    outcome
 }
 
 async fn run(place: &Place, loaded: Loaded) -> Result<()> {
@@ -61,8 +69,8 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     let health = Health::new(clock.clone());
     let metrics = Arc::new(Metrics::new());
     let parts = Arc::new(Parts::open(&folder, &loaded, &clock).await?);
-    let (stop_checks, stop) = (CancellationToken::new(), CancellationToken::new());
-    let (mut first, mut rest) = (Tasks::default(), Tasks::default());
+    let (stop_checks, stop, stop_sql) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let (mut first, mut rest, mut last) = (Tasks::default(), Tasks::default(), Tasks::default());
 
     let checks = Checks::start(&parts, &loaded, &clock, &mut first, &stop_checks, &mut rest, &health, &metrics).await;
     parts.run(&mut rest, &stop, &health, &clock, &loaded.config);
@@ -73,8 +81,10 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     rest.add("the observer", observe::run(observer, stop.clone()));
     let importer = parts.importer(clock.clone());
     rest.add("the imports", importer.clone().finish(stop.clone()));
+    let sql = sql::start(&folder, &loaded, &mut last, &stop_sql, &health);
     let state = AppState {
         engine: parts.engine.clone(),
+        sql,
         desk: parts.desk.clone(),
         clock,
         token_hash: kizashi_http::hash_token(&token.text),
@@ -95,13 +105,16 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
         () = signals.serve(stop_checks.clone(), async || checks.reload(place).await) => Ok(()),
         ended = first.watch(&stop_checks) => ended,
         ended = rest.watch(&stop_checks) => ended,
+        ended = last.watch(&stop_checks) => ended,
     };
     stop_checks.cancel();
     let first = first.drain(CHECKS_WITHIN).await;
     checks.close();
     stop.cancel();
     let rest = rest.drain(DRAIN_WITHIN).await;
-    early.and(first).and(rest)?;
+    stop_sql.cancel();
+    let last = last.drain(WORKER_WITHIN).await;
+    early.and(first).and(rest).and(last)?;
     info!("stopped; everything measured is on disk");
     Ok(())
 }

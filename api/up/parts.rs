@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use kizashi_desk::Desk;
-use kizashi_engine::Engine;
+use kizashi_engine::{Engine, EngineBuilder};
 use kizashi_foresight::{Foresight, Registry};
 use kizashi_http::Health;
 use kizashi_lake::Lake;
@@ -93,12 +93,20 @@ impl Parts {
 /// # Errors
 /// When the configuration or a view is wrong.
 pub fn engine(lake_root: &Path, loaded: &Loaded) -> Result<Engine> {
-    let mut builder = Engine::builder(lake_root, loaded.config.sql.clone()).spill_dir(&loaded.data.join("spill"));
+    let builder = Engine::builder(lake_root, loaded.config.sql.clone()).spill_dir(&loaded.data.join("spill"));
+    open(builder, loaded.views().as_deref())
+}
+
+/// What every engine of the product has, in this process and in the SQL worker.
+///
+/// # Errors
+/// As [`engine`].
+pub fn open(mut builder: EngineBuilder, views: Option<&Path>) -> Result<Engine> {
     for function in kizashi_foresight::functions() {
         builder = builder.udwf(function);
     }
-    if let Some(views) = loaded.views() {
-        builder = builder.views(&views);
+    if let Some(views) = views {
+        builder = builder.views(views);
     }
     Ok(builder.open()?)
 }

@@ -15,3 +15,12 @@ pub fn resident_mb(pid: &str) -> f64 {
     let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
+
+/// A child of a process, whichever of its threads started it.
+pub fn child(pid: &str) -> Option<String> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.filter_map(Result::ok);
+    threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok()).find_map(|children| {
+        let first = children.split_whitespace().next()?;
+        Some(first.to_owned())
+    })
+}

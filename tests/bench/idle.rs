@@ -19,11 +19,14 @@ pub fn run() {
         .unwrap();
     let pid = child.id().to_string();
     std::thread::park_timeout(WARM);
-    let before = cpu::time(&pid);
+    let all = || cpu::time(&pid) + cpu::child(&pid).map_or(Duration::ZERO, |worker| cpu::time(&worker));
+    let before = all();
     std::thread::park_timeout(MEASURED);
-    let share = (cpu::time(&pid) - before).as_secs_f64() / MEASURED.as_secs_f64();
+    let share = (all() - before).as_secs_f64() / MEASURED.as_secs_f64();
     println!("idle.cpu {:.2} % of a core", share * 100.0);
-    println!("idle.resident {:.0} MB", cpu::resident_mb(&pid));
+    let worker = cpu::child(&pid).map_or(0.0, |worker| cpu::resident_mb(&worker));
+    let own = cpu::resident_mb(&pid);
+    println!("idle.resident {:.0} MB ({own:.0} MB and the SQL worker's {worker:.0} MB)", own + worker);
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -1,13 +1,14 @@
 //! `cargo bench`: our figure and the floor's, in the same run. Every line is `name value unit`.
 //!
 //! `KIZASHI_KAFKA=host:port cargo bench` measures over a broker as well. Names after `--` choose: throughput, ticket,
-//! visible, idle.
+//! visible, sql, idle.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod cpu;
 mod events;
 mod idle;
 mod latency;
+mod statements;
 mod throughput;
 
 fn main() {
@@ -25,6 +26,9 @@ fn main() {
         if wants("visible") {
             latency::to_sql(&runtime, &relay);
         }
+    }
+    if wants("sql") {
+        statements::run();
     }
     if wants("idle") {
         idle::run();

@@ -38,6 +38,7 @@ pub(crate) struct Library {
 pub(crate) struct Catalog {
     library: Arc<Library>,
     scope: Scope,
+    time_zone: Option<String>,
     runtime: Arc<RuntimeEnv>,
     pinned: tokio::sync::Mutex<BTreeMap<Table, Pinned>>,
     /// Views being planned, outermost first: one that names itself would never end.
@@ -46,10 +47,11 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    pub fn new(library: Arc<Library>, scope: Scope, runtime: Arc<RuntimeEnv>) -> Arc<Self> {
+    pub fn new(library: Arc<Library>, scope: Scope, time_zone: Option<String>, runtime: Arc<RuntimeEnv>) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             library,
             scope,
+            time_zone,
             runtime,
             pinned: tokio::sync::Mutex::default(),
             planning: Mutex::default(),
@@ -64,6 +66,9 @@ impl Catalog {
             .with_runtime_env(self.runtime.clone())
             .with_catalog_list(Arc::new(OnlyThis(me)))
             .build();
+        if let Some(zone) = &self.time_zone {
+            state.config_mut().options_mut().execution.time_zone = Some(zone.clone());
+        }
         // From here on now() has its value.
         state.mark_start_execution();
         Ok(state)

@@ -4,6 +4,11 @@ use kizashi_model::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Stacks of the engine's threads, in MB, and a margin.
+const STACKS_MB: u64 = 512;
+/// What a message to the SQL worker can carry, whatever has to be escaped in it.
+const STATEMENT_BYTES_MAX: usize = 1024 * 1024;
+
 /// Limits of the SQL engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -26,6 +31,15 @@ pub struct EngineConfig {
     pub statements_max: usize,
     /// How long a statement waits for its turn.
     pub queue_wait: Span,
+    /// Statements of one caller that run at the same time; further ones wait for up to `queue_wait`. Fewer than
+    /// `statements_max`, so that one caller never takes every place.
+    pub statements_per_caller_max: usize,
+    /// Memory of the process that runs people's statements, in MB: all of them together, its threads' stacks, and what no
+    /// statement's own bound sees. Past it the process ends and is started again.
+    pub worker_memory_mb: u64,
+    /// How long past its `timeout` a statement that cannot be interrupted may go on; then the process that runs it is
+    /// ended and started again.
+    pub grace: Span,
 }
 
 impl Default for EngineConfig {
@@ -40,6 +54,9 @@ impl Default for EngineConfig {
             statement_bytes_max: 64 * 1024,
             statements_max: 4,
             queue_wait: Span::from_secs(10),
+            statements_per_caller_max: 3,
+            worker_memory_mb: 1024,
+            grace: Span::from_secs(5),
         }
     }
 }
@@ -60,6 +77,7 @@ impl EngineConfig {
             ("rows_max", self.rows_max as u64),
             ("statement_bytes_max", self.statement_bytes_max as u64),
             ("statements_max", self.statements_max as u64),
+            ("statements_per_caller_max", self.statements_per_caller_max as u64),
         ];
         for (key, value) in positive {
             if value == 0 {
@@ -75,10 +93,25 @@ impl EngineConfig {
                 self.memory_mb, self.memory_total_mb
             ));
         }
+        let least = self.memory_total_mb.saturating_add(STACKS_MB);
+        if self.worker_memory_mb < least {
+            return Err(format!(
+                "sql.worker_memory_mb is {} and sql.memory_total_mb {}: the process needs at least {least}, {STACKS_MB} of it for its own threads",
+                self.worker_memory_mb, self.memory_total_mb
+            ));
+        }
+        if self.statement_bytes_max > STATEMENT_BYTES_MAX {
+            return Err(format!(
+                "sql.statement_bytes_max is {}: at most {STATEMENT_BYTES_MAX} are possible",
+                self.statement_bytes_max
+            ));
+        }
         Ok(())
     }
 
-    pub(crate) fn bytes(mb: u64) -> usize {
+    /// In bytes; a number too large becomes the largest.
+    #[must_use]
+    pub fn bytes(mb: u64) -> usize {
         usize::try_from(mb.saturating_mul(1024 * 1024)).unwrap_or(usize::MAX)
     }
 }
@@ -98,6 +131,8 @@ mod tests {
         assert!(
             upside_down.validate().is_err_and(|e| e.starts_with("sql.memory_mb is 512 and sql.memory_total_mb 256"))
         );
+        let cramped = EngineConfig { worker_memory_mb: 300, ..EngineConfig::default() };
+        assert!(cramped.validate().is_err_and(|e| e.starts_with("sql.worker_memory_mb is 300") && e.contains("768")));
         assert!(serde_json::from_str::<EngineConfig>(r#"{"rows":1}"#).is_err(), "an unknown key");
     }
 }

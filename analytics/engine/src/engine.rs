@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use datafusion::datasource::MemTable;
@@ -19,6 +20,7 @@ use tokio::sync::Semaphore;
 use crate::catalog::{Catalog, Library};
 use crate::describe::{self, RelationInfo, SystemTables};
 use crate::functions::{Extra, base_state};
+use crate::guard::Stop;
 use crate::memory::{StatementPool, Total};
 use crate::shape::Expanded;
 use crate::snapshots::{DeltaSource, Source};
@@ -44,6 +46,8 @@ struct Inner {
     relations: Vec<RelationInfo>,
     view_costs: HashMap<String, Expanded>,
     gate: Arc<Semaphore>,
+    /// Every statement of which something is still alive.
+    running: Mutex<Vec<Weak<Stop>>>,
     resources: Resources,
     threads: Threads,
 }
@@ -140,7 +144,8 @@ impl EngineBuilder {
             footers: Arc::new(DefaultCache::new(FOOTERS_BYTES)),
             spill_dir: self.spill_dir.take(),
         };
-        let runtime = resources.environment(&self.config).map_err(|error| EngineError::Start(error.to_string()))?;
+        let runtime =
+            resources.environment(&self.config, None).map_err(|error| EngineError::Start(error.to_string()))?;
         let relations = relations(Arc::new(plain), runtime, &threads)?;
         let view_costs = costs(&views)?;
         let sources = Table::ALL.into_iter().map(|table| {
@@ -158,6 +163,7 @@ impl EngineBuilder {
             relations,
             view_costs,
             gate,
+            running: Mutex::default(),
             resources,
             threads,
             config: self.config,
@@ -220,7 +226,7 @@ fn relations(
 }
 
 async fn plan(view: &View, library: Arc<Library>, runtime: Arc<RuntimeEnv>) -> Result<RelationInfo, EngineError> {
-    let catalog = Catalog::new(library, Scope::All, runtime);
+    let catalog = Catalog::new(library, Scope::All, None, runtime);
     let planned = async {
         let state = catalog.state()?;
         let plan = state.statement_to_plan(view.statement()?).await?;
@@ -255,7 +261,11 @@ fn costs(views: &BTreeMap<String, View>) -> Result<HashMap<String, Expanded>, En
 }
 
 impl Resources {
-    fn environment(&self, config: &EngineConfig) -> datafusion::error::Result<Arc<RuntimeEnv>> {
+    fn environment(
+        &self,
+        config: &EngineConfig,
+        stop: Option<Arc<Stop>>,
+    ) -> datafusion::error::Result<Arc<RuntimeEnv>> {
         let bytes_max = EngineConfig::bytes(config.spill_mb) as u64;
         let mut disk = DiskManagerBuilder::default().with_max_temp_directory_size(bytes_max);
         if let Some(dir) = &self.spill_dir {
@@ -265,7 +275,7 @@ impl Resources {
             .with_file_metadata_cache(Some(self.footers.clone()))
             .with_file_statistics_cache_limit(0)
             .with_list_files_cache_limit(0);
-        let pool = StatementPool::new(EngineConfig::bytes(config.memory_mb), self.memory.clone());
+        let pool = StatementPool::new(EngineConfig::bytes(config.memory_mb), self.memory.clone(), stop);
         RuntimeEnvBuilder::new()
             .with_object_store_registry(self.files.clone())
             .with_memory_pool(Arc::new(pool))
@@ -337,9 +347,40 @@ impl Engine {
         &self.0.threads.1
     }
 
+    /// Whether a statement goes on although it should have ended more than `grace` ago: one of its steps does not let
+    /// itself be interrupted, and holds a thread.
+    #[must_use]
+    pub fn is_overdue(&self, grace: Duration) -> bool {
+        let mut running = self.running();
+        running.retain(|stop| stop.strong_count() > 0);
+        running.iter().filter_map(Weak::upgrade).any(|stop| stop.is_overdue(grace))
+    }
+
+    /// Statements of which something is still alive, on any thread.
+    #[must_use]
+    pub fn running_count(&self) -> usize {
+        self.running().iter().filter(|stop| stop.strong_count() > 0).count()
+    }
+
+    pub(crate) fn watch(&self, stop: &Arc<Stop>) {
+        let mut running = self.running();
+        running.retain(|stop| stop.strong_count() > 0);
+        running.push(Arc::downgrade(stop));
+    }
+
+    fn running(&self) -> MutexGuard<'_, Vec<Weak<Stop>>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The catalog of one statement, with its own memory and disk.
-    pub(crate) fn catalog(&self, scope: Scope) -> Result<Arc<Catalog>, QueryError> {
-        let runtime = self.0.resources.environment(&self.0.config).map_err(|error| QueryError::internal(&error))?;
-        Ok(Catalog::new(self.0.library.clone(), scope, runtime))
+    pub(crate) fn catalog(
+        &self,
+        scope: Scope,
+        time_zone: Option<String>,
+        stop: &Arc<Stop>,
+    ) -> Result<Arc<Catalog>, QueryError> {
+        let runtime = self.0.resources.environment(&self.0.config, Some(stop.clone()));
+        let runtime = runtime.map_err(|error| QueryError::internal(&error))?;
+        Ok(Catalog::new(self.0.library.clone(), scope, time_zone, runtime))
     }
 }

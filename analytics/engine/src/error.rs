@@ -58,6 +58,12 @@ pub enum QueryError {
     /// The statement wants more than it may have.
     #[error("{message}")]
     Limit { which: Limit, message: String },
+    /// Whoever asked took the question back.
+    #[error("the statement was cancelled")]
+    Cancelled,
+    /// Nobody could answer just now; what to do is in the text. The statement itself may be right.
+    #[error("{0}")]
+    Unavailable(String),
     /// The lake cannot be read, or the engine is at fault. Details are in the log.
     #[error("{0}")]
     Internal(String),
@@ -95,7 +101,8 @@ impl QueryError {
         Self::User { message: message.into(), position: None, hint: Some(hint.into()) }
     }
 
-    pub(crate) fn limit(which: Limit, message: impl Into<String>) -> Self {
+    /// The message says what to do; the key of the configuration is added.
+    pub fn limit(which: Limit, message: impl Into<String>) -> Self {
         let mut message = message.into();
         if let Some(key) = which.key() {
             message = format!("{message} (limit {key} in [sql])");
@@ -107,7 +114,7 @@ impl QueryError {
     pub fn position(&self) -> Option<Position> {
         match self {
             Self::User { position, .. } => *position,
-            Self::Limit { .. } | Self::Internal(_) => None,
+            Self::Limit { .. } | Self::Cancelled | Self::Unavailable(_) | Self::Internal(_) => None,
         }
     }
 
@@ -157,7 +164,8 @@ impl QueryError {
         }
     }
 
-    pub(crate) fn internal(error: &dyn fmt::Display) -> Self {
+    /// Logs what happened; the caller learns that it did.
+    pub fn internal(error: &dyn fmt::Display) -> Self {
         tracing::error!(%error, "a statement failed inside the engine: {error}");
         Self::Internal("the statement could not be answered; the product's log says why".to_owned())
     }

@@ -5,11 +5,12 @@
 //!   statements have their turn.
 //! - `WindowAggExec` keeps every row of its input until the last one, outside the memory limit. A step below it reserves
 //!   memory for each batch that passes, until the statement ends, and copies its rows out of the buffers that they share.
+//! - Whatever works for a statement, on whichever thread, draws its rows from a leaf of the plan or holds its memory. Both
+//!   hold its [`Stop`], so that one can tell whether a statement has really ended.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -40,20 +41,26 @@ use crate::run::timed_out;
 pub(crate) struct Stop {
     deadline: Instant,
     timeout: Duration,
-    given_up: AtomicBool,
+    given_up: OnceLock<Instant>,
 }
 
 impl Stop {
     pub fn after(timeout: Duration) -> Arc<Self> {
-        Arc::new(Self { deadline: Instant::now() + timeout, timeout, given_up: AtomicBool::new(false) })
+        Arc::new(Self { deadline: Instant::now() + timeout, timeout, given_up: OnceLock::new() })
     }
 
     pub fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.given_up.get_or_init(Instant::now);
+    }
+
+    /// Whether it should have ended long ago: given up, and `grace` past that and past its deadline.
+    pub fn is_overdue(&self, grace: Duration) -> bool {
+        let since = self.given_up.get().map(|at| (*at).max(self.deadline));
+        since.is_some_and(|since| since.elapsed() > grace)
     }
 
     fn check(&self) -> Result<()> {
-        if self.given_up.load(Ordering::Relaxed) || Instant::now() >= self.deadline {
+        if self.given_up.get().is_some() || Instant::now() >= self.deadline {
             return Err(timed_out(self.timeout).into());
         }
         Ok(())
@@ -80,7 +87,11 @@ pub(crate) fn apply(plan: Arc<dyn ExecutionPlan>, stop: &Arc<Stop>) -> Result<Ar
                 .build()?;
             return Ok(Transformed::yes(Step::above(Arc::new(join), stop, false)));
         }
-        if node.is::<CrossJoinExec>() || node.is::<SortMergeJoinExec>() || node.is::<UnnestExec>() {
+        if node.children().is_empty()
+            || node.is::<CrossJoinExec>()
+            || node.is::<SortMergeJoinExec>()
+            || node.is::<UnnestExec>()
+        {
             return Ok(Transformed::yes(Step::above(node, stop, false)));
         }
         Ok(Transformed::no(node))

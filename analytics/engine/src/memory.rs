@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 
+use crate::guard::Stop;
+
 /// What all statements hold together.
 #[derive(Debug)]
 pub(crate) struct Total {
@@ -46,11 +48,13 @@ impl Total {
 pub(crate) struct StatementPool {
     own: FairSpillPool,
     total: Arc<Total>,
+    /// Held by whatever holds memory of the statement.
+    _stop: Option<Arc<Stop>>,
 }
 
 impl StatementPool {
-    pub fn new(bytes_max: usize, total: Arc<Total>) -> Self {
-        Self { own: FairSpillPool::new(bytes_max), total }
+    pub fn new(bytes_max: usize, total: Arc<Total>, stop: Option<Arc<Stop>>) -> Self {
+        Self { own: FairSpillPool::new(bytes_max), total, _stop: stop }
     }
 }
 
@@ -106,7 +110,7 @@ mod tests {
     #[test]
     fn statements_share_one_cap_and_give_back_what_they_took() {
         let total = Total::new(100);
-        let pool = |bytes| -> Arc<dyn MemoryPool> { Arc::new(StatementPool::new(bytes, total.clone())) };
+        let pool = |bytes| -> Arc<dyn MemoryPool> { Arc::new(StatementPool::new(bytes, total.clone(), None)) };
         let (first, second) = (pool(80), pool(80));
         let a = MemoryConsumer::new("a").register(&first);
         let b = MemoryConsumer::new("b").register(&second);

@@ -27,6 +27,7 @@ pub(crate) struct Statement {
     pub scope: Scope,
     pub parameters: Parameters,
     pub causal: Causal,
+    pub time_zone: Option<String>,
 }
 
 /// A statement whose rows are on their way.
@@ -76,6 +77,7 @@ pub(crate) async fn start(engine: &Engine, statement: Statement, timeout: Durati
     };
     let deadline = Instant::now() + timeout;
     let stop = Stop::after(timeout);
+    engine.watch(&stop);
     let ending = StopOnDrop(stop.clone());
     let (head_out, head) = oneshot::channel();
     let (rows, batches) = mpsc::channel(2);
@@ -88,7 +90,7 @@ pub(crate) async fn start(engine: &Engine, statement: Statement, timeout: Durati
             let mut parsed = read_only::parse(tokens)?;
             parameters::bind(&mut parsed, &statement.parameters)?;
             shape::expansion(&parsed, own.view_costs())?;
-            let catalog = own.catalog(statement.scope.clone())?;
+            let catalog = own.catalog(statement.scope.clone(), statement.time_zone, &stop)?;
             plan(&catalog, parsed, statement.causal, &stop).await
         };
         match planned.await {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::array::timezone::Tz;
 use arrow::datatypes::SchemaRef;
 use futures::Stream;
 use kizashi_model::TenantId;
@@ -62,12 +63,13 @@ pub struct Session {
     scope: Scope,
     rows_max: usize,
     timeout: Duration,
+    time_zone: Option<String>,
 }
 
 impl Session {
     pub(crate) fn new(engine: Engine, scope: Scope) -> Self {
         let (rows_max, timeout) = (engine.config().rows_max, engine.config().timeout.duration());
-        Self { engine, scope, rows_max, timeout }
+        Self { engine, scope, rows_max, timeout, time_zone: None }
     }
 
     /// The same session with another bound on rows.
@@ -82,6 +84,21 @@ impl Session {
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// The same session in another time zone than UTC, such as `Asia/Tokyo` or `+09:00`: times without a zone are read in
+    /// it, and now() is in it. What the tables hold stays UTC.
+    ///
+    /// # Errors
+    /// When there is no such zone.
+    pub fn with_time_zone(mut self, zone: &str) -> Result<Self, QueryError> {
+        if zone.parse::<Tz>().is_err() {
+            let shown: String = zone.chars().take(60).collect();
+            let message = format!("{shown:?} is not a time zone");
+            return Err(QueryError::hinted(message, "write one such as UTC, Asia/Tokyo or +09:00"));
+        }
+        self.time_zone = Some(zone.to_owned());
+        Ok(self)
     }
 
     #[must_use]
@@ -152,8 +169,13 @@ impl Session {
         parameters: &Parameters,
         causal: Causal,
     ) -> Result<ResultStream, QueryError> {
-        let statement =
-            Statement { sql: sql.to_owned(), scope: self.scope.clone(), parameters: parameters.clone(), causal };
+        let statement = Statement {
+            sql: sql.to_owned(),
+            scope: self.scope.clone(),
+            parameters: parameters.clone(),
+            causal,
+            time_zone: self.time_zone.clone(),
+        };
         let started = crate::run::start(&self.engine, statement, self.timeout).await?;
         Ok(ResultStream::new(started, self.rows_max))
     }

@@ -25,6 +25,8 @@ const TERMS_MAX: usize = 1_000;
 const RELATIONS_MAX: u64 = 200;
 /// Columns in one expression, once every expression below that it names is written out: the planner does write them out.
 const REFERENCES_MAX: u64 = 100_000;
+/// Values in one IN list.
+const LIST_MAX: usize = 10_000;
 /// Columns of CUBE: each one doubles the work.
 const CUBE_MAX: usize = 8;
 
@@ -233,8 +235,14 @@ impl Visitor for Expansion<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Self::Break> {
-        if let Expr::Cube(columns) = expr {
-            self.cube += columns.len();
+        match expr {
+            Expr::Cube(columns) => self.cube += columns.len(),
+            Expr::InList { list, .. } if list.len() > LIST_MAX => {
+                let message =
+                    format!("an IN list has {} values; at most {LIST_MAX} are accepted: join with VALUES", list.len());
+                return ControlFlow::Break(Box::new(QueryError::limit(Limit::Terms, message)));
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     }
@@ -285,6 +293,9 @@ mod tests {
             (1..30).map(|i| format!("t{i} as (select x + y as x, x - y as y from t{})", i - 1)).collect();
         let sql = format!("with t0 as (select 1 as x, 2 as y), {} select x from t29", crossed.join(", "));
         assert!(cost(&sql).is_err_and(|e| e.to_string().contains("name each other")));
+        let list = |values: usize| format!("select 1 from t where x in ({}0)", "0,".repeat(values - 1));
+        assert!(cost(&list(LIST_MAX)).is_ok());
+        assert!(cost(&list(LIST_MAX + 1)).is_err_and(|e| e.to_string().contains("IN list")));
         assert!(cost("select 1 from t group by cube(a,b,c,d,e,f,g,h,i)").is_err());
     }
 

@@ -2,6 +2,10 @@
 //!
 //! Before a statement reads a table, its snapshot is brought up to date: one look at the file system when nothing was
 //! committed since, otherwise only the commits since. A statement keeps the snapshot that it was given.
+//!
+//! [`Source`] is the place for rows that are not committed yet: a third kind that pins a committed snapshot and the rows
+//! after the offsets of that commit (from this process or over a hop), and gives both as one provider. Everything above,
+//! the tenant's filter included, sees only [`Pinned`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +29,7 @@ pub(crate) struct Pinned {
     pub provider: Arc<dyn TableProvider>,
 }
 
+/// Where the rows of a table come from.
 #[derive(Debug)]
 pub(crate) enum Source {
     Delta(DeltaSource),

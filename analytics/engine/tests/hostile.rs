@@ -37,7 +37,7 @@ async fn refused(session: &Session, sql: &str) -> QueryError {
 fn limit(error: &QueryError) -> Option<Limit> {
     match error {
         QueryError::Limit { which, .. } => Some(*which),
-        QueryError::User { .. } | QueryError::Internal(_) => None,
+        _ => None,
     }
 }
 
@@ -289,4 +289,53 @@ async fn a_hard_statement_does_not_hold_up_the_callers_own_thread() {
         turns += 1;
     }
     assert!(turns > 1_000, "{turns}");
+}
+
+#[tokio::test]
+async fn a_step_that_cannot_be_interrupted_is_known_as_overdue_and_others_are_not() {
+    let lake = Lake::new();
+    let engine = strict(&lake);
+    let session = engine.session(Scope::All).with_timeout(Duration::from_millis(300));
+    let grace = Duration::from_millis(200);
+    // Each is a second's work in one call, a few of them in one batch.
+    let (x, y) = ("x".repeat(15_000), "y".repeat(15_000));
+    let sql = format!("select sum(levenshtein(concat('{x}', value), '{y}')) from generate_series(1, 6)");
+    let error = session.query(&sql).await.unwrap_err();
+    assert_eq!(limit(&error), Some(Limit::Time));
+    assert!(!engine.is_overdue(Duration::from_secs(3_600)), "the grace has not passed");
+    let overdue = async {
+        while !engine.is_overdue(grace) {
+            assert!(engine.running_count() > 0, "it ended by itself");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), overdue).await.expect("it is seen");
+
+    let quiet = lake.with(EngineConfig { timeout: Span::from_ms(300), ..EngineConfig::default() });
+    let session = quiet.session(Scope::All);
+    let endless = "select count(*) from generate_series(1, 1000000000000)";
+    assert_eq!(limit(&session.query(endless).await.unwrap_err()), Some(Limit::Time));
+    assert_eq!(rows_of(&session, "select count(*) from samples").await, "0");
+    let held = session.stream("select * from generate_series(1, 1000000)").await.unwrap();
+    let ended = async {
+        while quiet.running_count() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("only the one that is being read is left");
+    let past = async {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(800) {
+            assert!(!quiet.is_overdue(grace), "a slow reader is not at fault");
+            tokio::task::yield_now().await;
+        }
+    };
+    past.await;
+    drop(held);
+    let ended = async {
+        while quiet.running_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("nothing is left");
 }

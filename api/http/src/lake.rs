@@ -73,11 +73,14 @@ pub fn outcome(error: Option<&QueryError>) -> &'static str {
         None => "ok",
         Some(QueryError::User { .. }) => "invalid",
         Some(QueryError::Limit { .. }) => "limit",
+        Some(QueryError::Cancelled) => "cancelled",
+        Some(QueryError::Unavailable(_)) => "unavailable",
         Some(QueryError::Internal(_)) => "fault",
     }
 }
 
-/// The engine's refusal as HTTP: the user's statement is 400, a limit 422, too many statements at once 503.
+/// The engine's refusal as HTTP: the user's statement is 400, a limit 422; 503 for too many statements at once, or for a
+/// worker that ended meanwhile.
 pub fn refused(error: &QueryError) -> Error {
     match error {
         QueryError::User { message, position, hint } => {
@@ -89,6 +92,8 @@ pub fn refused(error: &QueryError) -> Error {
         QueryError::Limit { which, message } => {
             Error::new(Kind::SqlLimit, message).with_limit(which.key().unwrap_or("shape"))
         }
+        QueryError::Cancelled => Error::new(Kind::Unavailable, error.to_string()),
+        QueryError::Unavailable(message) => Error::new(Kind::Unavailable, message),
         QueryError::Internal(message) => Error::internal(message),
     }
 }

@@ -137,7 +137,7 @@ impl Metrics {
         registry.register("predictions", "Predictions made and scored", self.predictions.clone());
         registry.register(
             "sql_statements",
-            "SQL statements by outcome: ok, invalid, limit, fault",
+            "SQL statements by outcome: ok, invalid, limit, cancelled, unavailable, fault",
             self.sql_statements.clone(),
         );
         let sql = self.sql_seconds.clone();

@@ -7,13 +7,16 @@ use futures::future::BoxFuture;
 use kizashi_desk::Desk;
 use kizashi_engine::Engine;
 use kizashi_model::{CheckId, Clock, State, TenantId, Timestamp};
+use kizashi_sql::SqlClient;
 
 use crate::{Health, HttpConfig, Metrics};
 
 /// Everything that [`crate::router`] needs.
 #[derive(Clone)]
 pub struct AppState {
+    /// For our own statements, which are constants; what people write goes to `sql`.
     pub engine: Engine,
+    pub sql: SqlClient,
     pub desk: Desk,
     pub clock: Clock,
     /// SHA-256 of the admin token; see [`crate::hash_token`].

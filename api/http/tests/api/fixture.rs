@@ -108,8 +108,17 @@ impl Server {
         }
         let importer = Arc::new(TestImporter { taken: Mutex::default(), gate: Semaphore::new(1) });
         let checks = setup.checks;
+        let engine = engine.open().unwrap();
+        let socket = dir.path().join("sql/worker.socket");
+        let worker = {
+            let _context = runtime.enter();
+            kizashi_sql::worker::listen(&socket).unwrap()
+        };
+        // Until the runtime ends, which is after the HTTP server.
+        runtime.spawn(kizashi_sql::worker::serve(worker, engine.clone(), CancellationToken::new()));
         let state = AppState {
-            engine: engine.open().unwrap(),
+            sql: kizashi_sql::SqlClient::connect(socket, engine.config().clone()),
+            engine,
             desk,
             clock: clock.clone(),
             token_hash: kizashi_http::hash_token(TOKEN),

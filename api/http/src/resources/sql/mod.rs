@@ -1,4 +1,4 @@
-//! SQL over the lake: read-only, within the engine's limits, as a table, CSV, JSON or Parquet. The result is held within
+//! SQL over the lake, run by the SQL worker: read-only, within the engine's limits, as a table, CSV, JSON or Parquet. The result is held within
 //! `sql.result_mb`, so the head of the answer already says whether rows were cut off, and an error is a problem document and
 //! never half a body; it is encoded batch by batch as the client reads.
 
@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use kizashi_engine::{QueryResult, Scope, format};
 use kizashi_model::TenantId;
+use kizashi_sql::Request;
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::{IntoParams, ToSchema};
@@ -27,6 +28,9 @@ use encode::Encoder;
 const TRUNCATED: HeaderName = HeaderName::from_static("kizashi-truncated");
 const ROWS: HeaderName = HeaderName::from_static("kizashi-rows");
 const DATA_VERSIONS: HeaderName = HeaderName::from_static("kizashi-data-versions");
+
+/// There is one token, so there is one caller.
+const CALLER: &str = "administrator";
 
 /// How the rows are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -162,16 +166,15 @@ async fn run(state: &AppState, slots: &Slots, scope: Scope, statement: Statement
     let slot = slots.0.clone().try_acquire_owned().map_err(|_| {
         Error::new(Kind::Overloaded, "http.sql_requests_max statements are in work: try again in a second")
     })?;
-    let mut session = state.engine.session(scope);
     if let Some(rows) = statement.rows {
         let most = state.config.sql_rows_max;
         if !(1..=most).contains(&rows) {
             return Err(Error::parameter("rows", format!("rows is {rows}: ask for 1 to {most} (http.sql_rows_max)")));
         }
-        session = session.with_rows_max(rows);
     }
+    let request = Request { rows_max: statement.rows, ..Request::new(CALLER, scope, statement.sql) };
     let started = Instant::now();
-    let answer = session.query(&statement.sql).await;
+    let answer = state.sql.query(request).await;
     state.metrics.sql(lake::outcome(answer.as_ref().err()), started.elapsed());
     let result = answer.map_err(|error| lake::refused(&error))?;
     respond(result, statement.format.into(), slot)

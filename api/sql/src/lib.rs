@@ -1,0 +1,16 @@
+//! SQL in a process of its own, so that nothing an analyst types can harm anything else.
+//!
+//! `up` starts the worker ([`supervisor`]); the worker opens the lake for reading and answers over a Unix socket
+//! ([`worker`]); every door asks it through [`SqlClient`]. A worker that dies is started again, and the statements that it
+//! was running end with an error that says so.
+
+mod callers;
+mod client;
+mod frame;
+mod message;
+mod rows;
+mod socket;
+pub mod supervisor;
+pub mod worker;
+
+pub use client::{Request, Rows, SqlClient};

@@ -1,0 +1,88 @@
+//! One statement, from the question to the last row.
+
+use std::future::Future;
+use std::time::Duration;
+
+use kizashi_engine::{Causal, Engine, Parameters, QueryError, ResultStream};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio_util::sync::CancellationToken;
+
+use crate::frame::{self, FrameError, Kind};
+use crate::message::{self, End, Head, Query, Refused};
+use crate::rows::{Encoder, pieces};
+
+/// A reader who takes nothing for so long has gone; its statement holds a place.
+const TAKE_WITHIN: Duration = Duration::from_secs(300);
+
+pub struct Asked {
+    pub query: Query,
+    pub parameters: Parameters,
+}
+
+/// # Errors
+/// When the other side is gone.
+pub async fn answer(
+    engine: &Engine,
+    asked: Asked,
+    out: &mut OwnedWriteHalf,
+    cancel: &CancellationToken,
+) -> Result<(), FrameError> {
+    let started = unless(cancel, start(engine, asked)).await;
+    let mut stream = match started {
+        Ok(stream) => stream,
+        Err(error) => return refuse(out, &error).await,
+    };
+    let mut encoder = match Encoder::new(&stream.schema) {
+        Ok(encoder) => encoder,
+        Err(error) => return refuse(out, &QueryError::internal(&error)).await,
+    };
+    send(out, Kind::Head, &message::encode(&Head::new(&stream.data_versions))?).await?;
+    send(out, Kind::Rows, &encoder.take()).await?;
+    loop {
+        match unless(cancel, stream.next_batch()).await {
+            Ok(Some(batch)) => {
+                for piece in pieces(&batch) {
+                    match encoder.encode(&piece) {
+                        Ok(bytes) => send(out, Kind::Rows, &bytes).await?,
+                        Err(error) => return refuse(out, &error).await,
+                    }
+                }
+            }
+            Ok(None) => return send(out, Kind::End, &message::encode(&End { truncated: stream.truncated })?).await,
+            Err(error) => return refuse(out, &error).await,
+        }
+    }
+}
+
+async fn start(engine: &Engine, asked: Asked) -> Result<ResultStream, QueryError> {
+    let Asked { query, parameters } = asked;
+    let timeout = Duration::from_millis(query.timeout_ms).min(engine.config().timeout.duration());
+    let mut session = engine.session(query.scope.into()).with_rows_max(query.rows_max).with_timeout(timeout);
+    if let Some(zone) = &query.time_zone {
+        session = session.with_time_zone(zone)?;
+    }
+    session.stream_with(&query.sql, &parameters, Causal::No).await
+}
+
+async fn unless<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, QueryError>>,
+) -> Result<T, QueryError> {
+    tokio::select! {
+        done = work => done,
+        () = cancel.cancelled() => Err(QueryError::Cancelled),
+    }
+}
+
+async fn send(out: &mut OwnedWriteHalf, kind: Kind, payload: &[u8]) -> Result<(), FrameError> {
+    match tokio::time::timeout(TAKE_WITHIN, frame::write(out, kind, payload)).await {
+        Ok(written) => written,
+        Err(_) => Err(FrameError::Content("nobody took the rows".to_owned())),
+    }
+}
+
+/// # Errors
+/// When the other side is gone.
+pub async fn refuse(out: &mut OwnedWriteHalf, error: &QueryError) -> Result<(), FrameError> {
+    send(out, Kind::Refused, &message::encode(&Refused::from(error))?).await
+}

@@ -1,0 +1,99 @@
+//! Takes connections and answers on each one statement.
+
+use std::io::Result;
+use std::path::Path;
+use std::time::Duration;
+
+use kizashi_engine::{Engine, QueryError};
+use tokio::net::unix::OwnedReadHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{Asked, answer, refuse};
+use crate::frame::{self, FrameError, Kind, Reader};
+use crate::message::{self, Hello, Query, VERSION};
+use crate::rows;
+
+/// Statements waiting included; the doors have smaller bounds.
+const CONNECTIONS_MAX: usize = 256;
+const ASK_WITHIN: Duration = Duration::from_secs(10);
+
+/// A socket at `path` for this user only. What an earlier worker left there is replaced.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn listen(path: &Path) -> Result<UnixListener> {
+    crate::socket::listen(path)
+}
+
+/// Answers until `stop`; statements that run then end.
+pub async fn serve(listener: UnixListener, engine: Engine, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((stream, _)) => {
+                    let engine = engine.clone();
+                    connections.spawn(async move {
+                        if let Err(error) = converse(stream, &engine).await {
+                            tracing::debug!("a connection to the SQL worker broke off: {error}");
+                        }
+                    });
+                }
+                Err(error) => {
+                    // Out of descriptors or memory, both of which pass.
+                    tracing::warn!(%error, "a connection could not be taken: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, engine: &Engine) -> std::result::Result<(), FrameError> {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = Reader::new(reader);
+    let asked = match timeout(ASK_WITHIN, asked(&mut reader)).await {
+        Ok(Ok(Some(asked))) => asked,
+        Ok(Ok(None)) | Err(_) => return Ok(()),
+        Ok(Err(error)) => {
+            let said = QueryError::Unavailable(format!("the SQL worker did not understand the question: {error}"));
+            return refuse(&mut writer, &said).await;
+        }
+    };
+    frame::write(&mut writer, Kind::Hello, &message::encode(&Hello { version: VERSION })?).await?;
+    let cancel = CancellationToken::new();
+    tokio::select! {
+        answered = answer(engine, asked, &mut writer, &cancel) => answered,
+        () = gone(&mut reader, &cancel) => Ok(()),
+    }
+}
+
+async fn asked(reader: &mut Reader<OwnedReadHalf>) -> std::result::Result<Option<Asked>, FrameError> {
+    let Some(first) = reader.next().await? else { return Ok(None) };
+    let hello: Hello = message::decode(&first, Kind::Hello)?;
+    hello.check("the product").map_err(FrameError::Content)?;
+    let mut parameters = kizashi_engine::Parameters::new();
+    loop {
+        let Some(frame) = reader.next().await? else { return Ok(None) };
+        if frame.kind == Kind::Parameters {
+            parameters = rows::parameters_of_bytes(frame.payload)?;
+            continue;
+        }
+        let query: Query = message::decode(&frame, Kind::Query)?;
+        return Ok(Some(Asked { query, parameters }));
+    }
+}
+
+/// Returns when nobody waits for the answer any more. On the way it passes on that the statement is to be cancelled.
+async fn gone(reader: &mut Reader<OwnedReadHalf>, cancel: &CancellationToken) {
+    while let Ok(Some(frame)) = reader.next().await {
+        if frame.kind == Kind::Cancel {
+            cancel.cancel();
+        }
+    }
+}
