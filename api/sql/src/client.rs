@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::callers::{Callers, Place};
 use crate::frame::{self, Frame, FrameError, Kind, Reader};
 use crate::message::{self, End, Head, Hello, Query, Refused, VERSION};
-use crate::rows::{self, Decoder};
+use crate::rows;
 use crate::supervisor::Status;
 
 /// How long a statement waits for a worker that is being started.
@@ -154,18 +154,16 @@ impl SqlClient {
             truncated: false,
             bytes: 0,
             ready: Vec::new().into_iter(),
-            decoder: Decoder::default(),
             ended: false,
             cancel: request.cancel,
             link,
             _place: place,
         };
         let first = rows.link.next(&rows.cancel).await?;
-        rows.take(first).await?;
-        match rows.decoder.schema() {
-            Some(schema) => rows.schema = schema,
-            None => return Err(rows.link.broken(FrameError::Content("rows without a schema".to_owned())).await),
+        if first.kind != Kind::Rows {
+            return Err(rows.link.broken(FrameError::Content("no schema came".to_owned())).await);
         }
+        rows.take(first).await?;
         Ok(rows)
     }
 
@@ -330,7 +328,6 @@ pub struct Rows {
     /// Size of what came so far.
     pub bytes: usize,
     ready: std::vec::IntoIter<RecordBatch>,
-    decoder: Decoder,
     ended: bool,
     cancel: CancellationToken,
     link: Link,
@@ -365,7 +362,10 @@ impl Rows {
     async fn take(&mut self, frame: Frame) -> Result<(), QueryError> {
         self.bytes = self.bytes.saturating_add(frame.payload.len());
         let taken = match frame.kind {
-            Kind::Rows => self.decoder.decode(frame.payload).map(|batches| self.ready = batches.into_iter()),
+            Kind::Rows => rows::decode(frame.payload).map(|(schema, batches)| {
+                self.schema = schema;
+                self.ready = batches.into_iter();
+            }),
             _ => message::decode::<End>(&frame, Kind::End).map(|end| {
                 self.truncated = end.truncated;
                 self.ended = true;

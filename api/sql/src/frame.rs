@@ -14,13 +14,13 @@ const MB: usize = 1024 * KB;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Hello,
-    /// One row with a column per parameter, as an Arrow IPC stream.
+    /// One row with a column per parameter, as one Arrow IPC stream.
     Parameters,
     Query,
     Cancel,
     /// The statement runs; rows follow.
     Head,
-    /// The next bytes of one Arrow IPC stream, whose first message is the schema.
+    /// One Arrow IPC stream with the next rows. The first has none, and so tells the schema.
     Rows,
     End,
     /// In place of whatever was to come.

@@ -1,12 +1,13 @@
-//! Rows as bytes of one Arrow IPC stream, cut so that each piece fits a frame.
+//! Rows as bytes: each frame is a whole Arrow IPC stream, and a batch is cut so that each piece fits a frame.
 
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::buffer::Buffer;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use arrow::ipc::reader::StreamDecoder;
+use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use kizashi_engine::{Limit, Parameters, QueryError, ScalarValue};
@@ -16,33 +17,26 @@ use crate::frame::{FrameError, Kind};
 /// A batch larger than this is sent in pieces. Well below what a frame can hold, because sizes are estimates.
 const PIECE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Makes the stream.
-pub struct Encoder(StreamWriter<Vec<u8>>);
-
-impl Encoder {
-    /// # Errors
-    /// When a type has no form in IPC.
-    pub fn new(schema: &Schema) -> Result<Self, ArrowError> {
-        StreamWriter::try_new(Vec::new(), schema).map(Self)
-    }
-
-    /// What was written since the last call.
-    pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(self.0.get_mut())
-    }
-
-    /// # Errors
-    /// When one row alone is larger than a frame can hold.
-    pub fn encode(&mut self, piece: &RecordBatch) -> Result<Vec<u8>, QueryError> {
-        self.0.write(piece).map_err(|error| QueryError::internal(&error))?;
-        let bytes = self.take();
-        if bytes.len() > Kind::Rows.bytes_max() {
-            let mb = bytes.len() / (1024 * 1024);
-            let message = format!("a row of the result has {mb} MB: select fewer columns, or a part of the value");
-            return Err(QueryError::limit(Limit::ResultBytes, message));
+/// A frame's bytes; without rows, the schema alone.
+///
+/// # Errors
+/// When one row alone is larger than a frame can hold.
+pub fn encode(schema: &Schema, piece: Option<&RecordBatch>) -> Result<Vec<u8>, QueryError> {
+    let encoded = || {
+        let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
+        if let Some(piece) = piece {
+            writer.write(piece)?;
         }
-        Ok(bytes)
+        writer.finish()?;
+        writer.into_inner()
+    };
+    let bytes = encoded().map_err(|error: ArrowError| QueryError::internal(&error))?;
+    if bytes.len() > Kind::Rows.bytes_max() {
+        let mb = bytes.len() / (1024 * 1024);
+        let message = format!("a row of the result has {mb} MB: select fewer columns, or a part of the value");
+        return Err(QueryError::limit(Limit::ResultBytes, message));
     }
+    Ok(bytes)
 }
 
 /// The batch, in pieces that fit.
@@ -54,26 +48,20 @@ pub fn pieces(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> + '_ {
     (0..rows).step_by(at_once).map(move |from| batch.slice(from, at_once.min(rows - from)))
 }
 
-/// Takes the stream apart again.
-#[derive(Debug, Default)]
-pub struct Decoder(StreamDecoder);
-
-impl Decoder {
-    /// Known once the first bytes have come.
-    pub fn schema(&self) -> Option<SchemaRef> {
-        self.0.schema()
-    }
-
-    /// # Errors
-    /// When the bytes are not a piece of such a stream.
-    pub fn decode(&mut self, bytes: Bytes) -> Result<Vec<RecordBatch>, FrameError> {
-        let mut left = Buffer::from(bytes);
-        let mut batches = Vec::new();
-        while !left.is_empty() {
-            let decoded = self.0.decode(&mut left).map_err(|error| FrameError::Content(error.to_string()))?;
-            batches.extend(decoded);
-        }
-        Ok(batches)
+/// # Errors
+/// When the bytes are not such a stream.
+pub fn decode(bytes: Bytes) -> Result<(SchemaRef, Vec<RecordBatch>), FrameError> {
+    // Of some broken bytes the reader does not make an error but a panic.
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let reader = StreamReader::try_new(Cursor::new(bytes), None)?;
+        let schema = reader.schema();
+        let batches: Result<Vec<RecordBatch>, ArrowError> = reader.collect();
+        Ok((schema, batches?))
+    }));
+    match decoded {
+        Ok(Ok(decoded)) => Ok(decoded),
+        Ok(Err(error)) => Err(FrameError::Content(ArrowError::to_string(&error))),
+        Err(_) => Err(FrameError::Content("not an Arrow IPC stream".to_owned())),
     }
 }
 
@@ -88,14 +76,13 @@ pub fn parameters_to_bytes(parameters: &Parameters) -> Result<Vec<u8>, QueryErro
         parameters.keys().zip(&columns).map(|(name, column)| Field::new(name, column.data_type().clone(), true));
     let schema = Schema::new(fields.collect::<Vec<_>>());
     let row = RecordBatch::try_new(Arc::new(schema), columns).map_err(|error| QueryError::internal(&error))?;
-    let mut encoder = Encoder::new(row.schema_ref()).map_err(|error| QueryError::internal(&error))?;
-    encoder.encode(&row)
+    encode(row.schema_ref(), Some(&row))
 }
 
 /// # Errors
 /// When they are not what [`parameters_to_bytes`] makes.
 pub fn parameters_of_bytes(bytes: Bytes) -> Result<Parameters, FrameError> {
-    let batches = Decoder::default().decode(bytes)?;
+    let (_, batches) = decode(bytes)?;
     let [row] = batches.as_slice() else {
         return Err(FrameError::Content("parameters are one row".to_owned()));
     };
@@ -122,13 +109,11 @@ mod tests {
     }
 
     fn through(batch: &RecordBatch) -> (usize, Vec<RecordBatch>) {
-        let mut encoder = Encoder::new(batch.schema_ref()).unwrap();
-        let mut decoder = Decoder::default();
-        assert!(decoder.decode(encoder.take().into()).unwrap().is_empty());
-        assert_eq!(decoder.schema(), Some(batch.schema()));
-        let sent: Vec<Vec<u8>> = pieces(batch).map(|piece| encoder.encode(&piece).unwrap()).collect();
+        let (schema, none) = decode(encode(batch.schema_ref(), None).unwrap().into()).unwrap();
+        assert_eq!((schema, none.len()), (batch.schema(), 0));
+        let sent: Vec<Vec<u8>> = pieces(batch).map(|piece| encode(batch.schema_ref(), Some(&piece)).unwrap()).collect();
         let count = sent.len();
-        (count, sent.into_iter().flat_map(|bytes| decoder.decode(bytes.into()).unwrap()).collect())
+        (count, sent.into_iter().flat_map(|bytes| decode(bytes.into()).unwrap().1).collect())
     }
 
     #[test]
@@ -145,8 +130,10 @@ mod tests {
 
     #[test]
     fn one_row_that_no_frame_can_hold_is_refused() {
-        let batch = wide(1, Kind::Rows.bytes_max());
-        let error = Encoder::new(batch.schema_ref()).unwrap().encode(&batch).unwrap_err();
+        let text = "x".repeat(Kind::Rows.bytes_max());
+        let column: ArrayRef = Arc::new(StringArray::from_iter_values([text]));
+        let batch = RecordBatch::try_from_iter([("text", column)]).unwrap();
+        let error = encode(batch.schema_ref(), Some(&batch)).unwrap_err();
         assert!(matches!(error, QueryError::Limit { which: Limit::ResultBytes, .. }), "{error:?}");
     }
 
@@ -164,14 +151,12 @@ mod tests {
     #[test]
     fn broken_bytes_are_an_error() {
         let batch = wide(100, 10);
-        let mut encoder = Encoder::new(batch.schema_ref()).unwrap();
-        let mut bytes = encoder.take();
-        bytes.extend(encoder.encode(&batch).unwrap());
+        let bytes = encode(batch.schema_ref(), Some(&batch)).unwrap();
         for at in (0..bytes.len()).step_by(7) {
             let mut broken = bytes.clone();
             broken[at] ^= 0xff;
             // Whatever it makes of them, it does not panic.
-            let _ = Decoder::default().decode(broken.into());
+            let _ = decode(broken.into());
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frame::{self, FrameError, Kind};
 use crate::message::{self, End, Head, Query, Refused};
-use crate::rows::{Encoder, pieces};
+use crate::rows::{encode, pieces};
 
 /// A reader who takes nothing for so long has gone; its statement holds a place.
 const TAKE_WITHIN: Duration = Duration::from_secs(300);
@@ -32,17 +32,17 @@ pub async fn answer(
         Ok(stream) => stream,
         Err(error) => return refuse(out, &error).await,
     };
-    let mut encoder = match Encoder::new(&stream.schema) {
-        Ok(encoder) => encoder,
-        Err(error) => return refuse(out, &QueryError::internal(&error)).await,
-    };
+    let schema = stream.schema.clone();
     send(out, Kind::Head, &message::encode(&Head::new(&stream.data_versions))?).await?;
-    send(out, Kind::Rows, &encoder.take()).await?;
+    match encode(&schema, None) {
+        Ok(bytes) => send(out, Kind::Rows, &bytes).await?,
+        Err(error) => return refuse(out, &error).await,
+    }
     loop {
         match unless(cancel, stream.next_batch()).await {
             Ok(Some(batch)) => {
                 for piece in pieces(&batch) {
-                    match encoder.encode(&piece) {
+                    match encode(&schema, Some(&piece)) {
                         Ok(bytes) => send(out, Kind::Rows, &bytes).await?,
                         Err(error) => return refuse(out, &error).await,
                     }
