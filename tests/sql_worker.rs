@@ -220,6 +220,27 @@ fn a_worker_killed_in_mid_query_leaves_http_checks_and_pipeline_going() {
 }
 
 #[test]
+fn what_a_killed_worker_had_on_disk_is_gone_once_the_next_one_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::quiet("[sql]\nmemory_mb = 48\nspill_mb = 2000\n");
+    let product = Product::start(folder.path(), &settings);
+    answers(&product);
+    let spill = folder.path().join("kizashi-data/sql/spill");
+    let bytes = || {
+        let folders = std::fs::read_dir(&spill).into_iter().flatten().filter_map(Result::ok);
+        let files = folders.filter_map(|folder| std::fs::read_dir(folder.path()).ok()).flatten().filter_map(Result::ok);
+        files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum::<u64>()
+    };
+    let sql = "select max(s) from (select sum(value) over (partition by value % 7 order by value desc) as s from generate_series(1, 300000000))";
+    let asked = ask(product.asker(), sql);
+    until("the sort goes to disk", SOON, || if bytes() > 0 { Ok(()) } else { Err("nothing there".to_owned()) });
+    signal("KILL", &worker(&product));
+    assert!(asked.join().unwrap().is_err());
+    answers(&product);
+    assert_eq!(bytes(), 0);
+}
+
+#[test]
 fn a_worker_that_hangs_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let product = Product::start(folder.path(), &strict(""));

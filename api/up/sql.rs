@@ -34,7 +34,7 @@ pub fn start(
     };
     let setup = Setup {
         lake: folder.path("lake"),
-        spill: folder.path("spill"),
+        spill: folder.path("sql").join("spill"),
         views: loaded.views().and_then(|views| std::path::absolute(views).ok()),
         socket: folder.path("sql").join("worker.socket"),
         engine: loaded.config.sql.clone(),

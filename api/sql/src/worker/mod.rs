@@ -6,7 +6,7 @@ mod confine;
 mod serve;
 
 use std::io::{BufRead as _, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kizashi_engine::{Engine, EngineConfig};
@@ -29,7 +29,7 @@ pub struct Setup {
     /// Where the committed tables are. Rows that are not committed yet will be one more source here; see
     /// `analytics/engine/src/snapshots.rs`.
     pub lake: PathBuf,
-    /// Where sorts and joins put what does not fit in memory.
+    /// Where sorts and joins put what does not fit in memory: the worker's alone, emptied when it starts.
     pub spill: PathBuf,
     /// The user's own views.
     pub views: Option<PathBuf>,
@@ -45,6 +45,7 @@ pub fn main(open: impl FnOnce(&Setup) -> Result<Engine, String>) -> Result<(), S
     confine::close_inherited();
     let setup = read_setup()?;
     confine::limit(EngineConfig::bytes(setup.engine.worker_memory_mb) as u64)?;
+    clear(&setup.spill)?;
     let engine = open(&setup)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let listener = {
@@ -56,6 +57,16 @@ pub fn main(open: impl FnOnce(&Setup) -> Result<Engine, String>) -> Result<(), S
     writeln!(std::io::stdout(), "{READY}").map_err(|error| format!("standard output: {error}"))?;
     runtime.block_on(serve(listener, engine, CancellationToken::new()));
     Ok(())
+}
+
+/// A worker that was killed leaves what its statements had put there.
+fn clear(spill: &Path) -> Result<(), String> {
+    match std::fs::remove_dir_all(spill) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("{} cannot be emptied: {error}", spill.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_setup() -> Result<Setup, String> {
