@@ -1,6 +1,6 @@
 //! The `[http]` section of the configuration: where the server listens and how much it takes on at once.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct HttpConfig {
     /// Address and port. Loopback unless told otherwise: there is no TLS here, so put a TLS proxy in front of anything else.
     pub listen: SocketAddr,
+    /// Addresses of proxies in front of this server: from these, the last entry of `X-Forwarded-For` is taken for the
+    /// address of the client, by which failed logins are limited.
+    pub proxies: Vec<IpAddr>,
     /// Largest request body in bytes.
     pub body_bytes_max: usize,
     /// Requests in work at once; further ones are answered with 503 at once.
@@ -28,6 +31,7 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8686)),
+            proxies: Vec::new(),
             body_bytes_max: 8 * 1024 * 1024,
             requests_max: 256,
             sql_requests_max: 8,

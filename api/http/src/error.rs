@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use kizashi_desk::DeskError;
+use kizashi_desk::{DeskError, LoginRefused};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
@@ -18,11 +18,17 @@ pub enum Kind {
     BodyTooLarge,
     BodyTooSlow,
     Unauthorized,
+    LoginFailed,
+    LoginLimited,
+    Forbidden,
+    CsrfToken,
+    PasswordChangeRequired,
     NotFound,
     MethodNotAllowed,
     SqlInvalid,
     SqlLimit,
     TicketConflict,
+    Conflict,
     Overloaded,
     Unavailable,
     Internal,
@@ -41,7 +47,14 @@ impl Kind {
             Self::BodyTooSlow => {
                 ("body-too-slow", StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time")
             }
-            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "A valid token is needed"),
+            Self::Unauthorized => ("unauthorized", StatusCode::UNAUTHORIZED, "A session or a token is needed"),
+            Self::LoginFailed => ("login-failed", StatusCode::UNAUTHORIZED, "The name or the password is wrong"),
+            Self::LoginLimited => ("login-limited", StatusCode::TOO_MANY_REQUESTS, "Too many attempts have failed"),
+            Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The caller may not do this"),
+            Self::CsrfToken => ("csrf-token", StatusCode::FORBIDDEN, "The session's CSRF token is missing or wrong"),
+            Self::PasswordChangeRequired => {
+                ("password-change-required", StatusCode::FORBIDDEN, "The password must be changed first")
+            }
             Self::NotFound => ("not-found", StatusCode::NOT_FOUND, "There is nothing here"),
             Self::MethodNotAllowed => {
                 ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "This method does nothing here")
@@ -51,6 +64,7 @@ impl Kind {
             Self::TicketConflict => {
                 ("ticket-conflict", StatusCode::CONFLICT, "The ticket does not allow that as it stands")
             }
+            Self::Conflict => ("conflict", StatusCode::CONFLICT, "What is there already does not allow that"),
             Self::Overloaded => ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "Too much is in work"),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "A part that this needs is away"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "This is a fault of the server"),
@@ -105,6 +119,7 @@ pub struct Position {
 pub struct Error {
     problem: Box<Problem>,
     kind: Kind,
+    retry_after_s: i64,
 }
 
 impl Error {
@@ -120,7 +135,7 @@ impl Error {
             limit: None,
             instance: None,
         };
-        Self { problem: Box::new(problem), kind }
+        Self { problem: Box::new(problem), kind, retry_after_s: 1 }
     }
 
     /// A query or path parameter that is not valid.
@@ -174,11 +189,11 @@ impl IntoResponse for Error {
         let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         let headers = response.headers_mut();
         match self.kind {
-            Kind::Unauthorized => {
+            Kind::Unauthorized | Kind::LoginFailed => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="kizashi""#));
             }
-            Kind::Overloaded | Kind::Unavailable => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            Kind::Overloaded | Kind::Unavailable | Kind::LoginLimited => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after_s));
             }
             _ => {}
         }
@@ -193,9 +208,15 @@ pub enum Refusals {
     /// A parameter, the body or the statement is not valid.
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(Problem),
-    /// No token, or not the right one.
+    /// No session or token, or one that is over.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Problem),
+    /// The caller has not the permission, or a session's change came without its CSRF token.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// There is no such thing, or no such tenant, for the caller.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
     /// A fault of the server; `instance` names it in the log.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(Problem),
@@ -242,6 +263,7 @@ impl From<DeskError> for Error {
             DeskError::NotFound(_) => Self::new(Kind::NotFound, text),
             DeskError::Invalid(_) => Self::new(Kind::InvalidBody, text),
             DeskError::Conflict { .. } => Self::new(Kind::TicketConflict, text),
+            DeskError::Refused(_) => Self::new(Kind::Conflict, text),
             error if error.may_retry() => {
                 tracing::warn!("the desk is not available: {text}");
                 Self::new(
@@ -250,6 +272,21 @@ impl From<DeskError> for Error {
                 )
             }
             _ => Self::internal(&text),
+        }
+    }
+}
+
+impl From<LoginRefused> for Error {
+    fn from(error: LoginRefused) -> Self {
+        let text = error.to_string();
+        match error {
+            LoginRefused::Wrong => Self::new(Kind::LoginFailed, text),
+            LoginRefused::Limited { wait_ms } => {
+                let mut error = Self::new(Kind::LoginLimited, text);
+                error.retry_after_s = wait_ms.div_euclid(1_000) + 1;
+                error
+            }
+            LoginRefused::Desk(error) => error.into(),
         }
     }
 }

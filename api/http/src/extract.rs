@@ -7,8 +7,6 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
-use kizashi_engine::Scope;
-use kizashi_model::TenantId;
 use serde::de::DeserializeOwned;
 
 use crate::AppState;
@@ -16,6 +14,8 @@ use crate::error::{Error, Kind};
 
 /// How long a body may take to arrive, whatever its size.
 const BODY_WAIT: Duration = Duration::from_secs(30);
+/// Largest body that [`Small`] takes.
+const SMALL_BYTES_MAX: usize = 16 * 1024;
 
 /// The query string as `T`.
 pub struct Query<T>(pub T);
@@ -58,16 +58,31 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
-        if !is_json(request.headers()) {
-            let detail = "send the body as JSON, with the header `Content-Type: application/json`";
-            return Err(Error::new(Kind::UnsupportedMediaType, detail));
-        }
-        let body = read_body(request, state.config.body_bytes_max).await?;
-        let mut reader = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| not_that_json(&error))?;
-        reader.end().map_err(|error| Error::new(Kind::InvalidBody, format!("after the JSON value: {error}")))?;
-        Ok(Self(value))
+        json(request, state.config.body_bytes_max).await.map(Self)
     }
+}
+
+/// The body as JSON of `T`, within [`SMALL_BYTES_MAX`]: for what anyone may send, or is small by nature.
+pub struct Small<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Small<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
+        json(request, state.config.body_bytes_max.min(SMALL_BYTES_MAX)).await.map(Self)
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, Error> {
+    if !is_json(request.headers()) {
+        let detail = "send the body as JSON, with the header `Content-Type: application/json`";
+        return Err(Error::new(Kind::UnsupportedMediaType, detail));
+    }
+    let body = read_body(request, bytes_max).await?;
+    let mut reader = serde_json::Deserializer::from_slice(&body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| not_that_json(&error))?;
+    reader.end().map_err(|error| Error::new(Kind::InvalidBody, format!("after the JSON value: {error}")))?;
+    Ok(value)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -108,9 +123,4 @@ pub async fn read_body(request: Request, bytes_max: usize) -> Result<Bytes, Erro
             Err(Error::new(Kind::BodyTooSlow, detail))
         }
     }
-}
-
-/// What the caller may see, narrowed to what they ask for. The admin's token covers every tenant.
-pub fn scope(tenant: Option<TenantId>) -> Scope {
-    tenant.map_or(Scope::All, Scope::Tenant)
 }

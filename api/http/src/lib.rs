@@ -1,10 +1,11 @@
 //! The HTTP API: one file per resource under `resources/`; errors become HTTP only in `error.rs`; the OpenAPI document is
 //! made from the same handlers that the router holds, so neither can be without the other.
 //!
-//! Data live under `/api/v1/` and need the bearer token. What is about the server itself stays at the root: `/` (status
+//! Data live under `/api/v1/` and need a session or a token; each route names the permission that it needs. What is about the server itself stays at the root: `/` (status
 //! page), `/healthz`, `/readyz`, `/metrics`, `/openapi.json`.
 
 mod auth;
+mod caller;
 mod config;
 mod error;
 mod extract;
@@ -15,6 +16,8 @@ mod middleware;
 mod names;
 mod openapi;
 mod page;
+mod peer;
+mod permissions;
 mod resources;
 mod serve;
 mod stalled;
@@ -26,5 +29,6 @@ pub use config::HttpConfig;
 pub use health::{Component, ComponentHealth, Condition, Health};
 pub use metrics::{Consumed, Metrics};
 pub use openapi::{document, router};
+pub use peer::Peer;
 pub use serve::{Server, serve};
 pub use state::{AppState, CheckInfo, ImportReport, ImportRequest, Importer, RejectedPoint, Thresholds};

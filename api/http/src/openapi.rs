@@ -6,15 +6,17 @@ use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use tokio::sync::Semaphore;
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use crate::error::{Error, Kind};
+use crate::permissions::Permission as P;
 use crate::resources::{
-    checks, findings, health, import, metrics, openapi, predictions, problems, readiness, results, sql, status_page,
-    tickets,
+    checks, findings, health, import, metrics, openapi, predictions, problems, readiness, results, session, sql,
+    status_page, tickets,
 };
 use crate::{AppState, auth, middleware};
 
@@ -24,11 +26,13 @@ use crate::{AppState, auth, middleware};
         title = "Kizashi",
         description = "Checks, their results, problems, tickets, findings and predictions, and SQL over all of it. \
             Times are RFC 3339 in UTC. Lists come in pages: pass on `next` as `before`. \
-            Errors are problem details (RFC 9457) with a stable `type`."
+            Errors are problem details (RFC 9457) with a stable `type`. \
+            `x-permission` names what an operation needs: a permission, `signed-in` for any caller, or `none`."
     ),
     modifiers(&Security),
-    security(("token" = [])),
+    security(("token" = []), ("session" = [])),
     tags(
+        (name = "session", description = "Sign in, who one is, sign out"),
         (name = "checks", description = "What is watched, and how it stands"),
         (name = "results", description = "What checks measured"),
         (name = "problems", description = "Hard states that are not OK"),
@@ -50,46 +54,79 @@ impl Modify for Security {
         let components = document.components.get_or_insert_default();
         let token = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("Printed at the first start, or set as KIZASHI_ADMIN_TOKEN"))
+            .description(Some("A token of a person or a service; the administrator's was printed at the first start, or set as KIZASHI_ADMIN_TOKEN"))
             .build();
         components.add_security_scheme("token", SecurityScheme::Http(token));
-        let page = ApiKeyValue::with_description("kizashi_page", "Opens the status page only");
-        components.add_security_scheme("page", SecurityScheme::ApiKey(ApiKey::Cookie(page)));
+        let session =
+            "From POST /api/v1/session; a change also needs the header X-CSRF-Token with the session's `csrf`";
+        let session = ApiKeyValue::with_description("kizashi_session", session);
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     }
+}
+
+type Routes = UtoipaMethodRouter<AppState>;
+
+/// These routes need a permission.
+fn needs(permission: P, routes: Routes) -> Routes {
+    let (schemas, paths, methods) = says(permission.as_str(), routes);
+    (schemas, paths, methods.route_layer(from_fn(move |request, next| auth::permit(permission, request, next))))
+}
+
+/// Writes into the document what the routes need.
+fn says(permission: &str, (schemas, mut paths, methods): Routes) -> Routes {
+    for item in paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", permission).build());
+        }
+    }
+    (schemas, paths, methods)
+}
+
+/// Open to anyone, or it asks in its own way who comes.
+fn anyone(routes: Routes) -> Routes {
+    says("none", routes)
+}
+
+/// Needs a caller, whatever they may.
+fn signed_in(routes: Routes) -> Routes {
+    says("signed-in", routes)
 }
 
 /// Supervisors ask these, also when the server is full.
 fn probes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(health::live)).routes(routes!(readiness::ready))
+    OpenApiRouter::default().routes(anyone(routes!(health::live))).routes(anyone(routes!(readiness::ready)))
 }
 
-/// Needs no token, or asks for it in its own way.
 fn open() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
-        .routes(routes!(status_page::show, status_page::enter))
-        .routes(routes!(status_page::leave))
-        .routes(routes!(status_page::style))
-        .routes(routes!(openapi::read))
+        .routes(anyone(routes!(status_page::show, status_page::enter)))
+        .routes(anyone(routes!(status_page::leave)))
+        .routes(anyone(routes!(status_page::style)))
+        .routes(anyone(routes!(openapi::read)))
+        .routes(anyone(routes!(session::sign_in)))
 }
 
-/// Needs the token.
+/// Needs a caller; each route with its permission.
 fn guarded() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
-        .routes(routes!(metrics::scrape))
-        .routes(routes!(checks::list))
-        .routes(routes!(results::list))
-        .routes(routes!(problems::list))
-        .routes(routes!(tickets::list))
-        .routes(routes!(tickets::read))
-        .routes(routes!(tickets::comment))
-        .routes(routes!(tickets::assign))
-        .routes(routes!(tickets::prioritise))
-        .routes(routes!(tickets::close))
-        .routes(routes!(tickets::reopen))
-        .routes(routes!(findings::list))
-        .routes(routes!(predictions::list))
-        .routes(routes!(sql::ask, sql::post))
-        .routes(routes!(import::take))
+        .routes(signed_in(routes!(session::read, session::sign_out, session::prefer)))
+        .routes(signed_in(routes!(session::change_password)))
+        .routes(needs(P::MetricsRead, routes!(metrics::scrape)))
+        .routes(needs(P::StateRead, routes!(checks::list)))
+        .routes(needs(P::StateRead, routes!(results::list)))
+        .routes(needs(P::StateRead, routes!(problems::list)))
+        .routes(needs(P::TicketRead, routes!(tickets::list)))
+        .routes(needs(P::TicketRead, routes!(tickets::read)))
+        .routes(needs(P::TicketWork, routes!(tickets::comment)))
+        .routes(needs(P::TicketWork, routes!(tickets::assign)))
+        .routes(needs(P::TicketWork, routes!(tickets::prioritise)))
+        .routes(needs(P::TicketWork, routes!(tickets::close)))
+        .routes(needs(P::TicketWork, routes!(tickets::reopen)))
+        .routes(needs(P::StateRead, routes!(findings::list)))
+        .routes(needs(P::StateRead, routes!(predictions::list)))
+        .routes(needs(P::SqlRun, routes!(sql::ask, sql::post)))
+        .routes(needs(P::Import, routes!(import::take)))
 }
 
 /// The OpenAPI 3.1 document of [`router`].
@@ -106,7 +143,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 pub fn router(state: AppState) -> Router {
     let slots = Arc::new(Semaphore::new(state.config.requests_max));
     let sql_slots = sql::Slots(Arc::new(Semaphore::new(state.config.sql_requests_max)));
-    let guarded = Router::from(guarded()).route_layer(from_fn_with_state(state.clone(), auth::require_token));
+    let guarded = Router::from(guarded()).route_layer(from_fn_with_state(state.clone(), auth::authenticate));
     let bounded = Router::from(open()).merge(guarded).route_layer(from_fn_with_state(slots, middleware::bound));
     Router::from(probes())
         .merge(bounded)

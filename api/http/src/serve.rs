@@ -1,11 +1,14 @@
 //! Takes connections and serves the router on them, with bounds that axum's own server has not: on the time that a
 //! request's head, a write or stopping may take, and on the number of connections.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::peer::Peer;
 use crate::stalled::WriteBound;
 
 /// The bounds of the server.
@@ -54,8 +58,8 @@ impl Server {
                 biased;
                 () = stop.cancelled() => break,
                 Some(_) = connections.join_next() => {}
-                Some((stream, slot)) = take(&listener, &slots) => {
-                    connections.spawn(self.connection(stream, router.clone(), stop.clone(), slot));
+                Some((stream, peer, slot)) = take(&listener, &slots) => {
+                    connections.spawn(self.connection(stream, peer, router.clone(), stop.clone(), slot));
                 }
             }
         }
@@ -70,6 +74,7 @@ impl Server {
     fn connection(
         &self,
         stream: TcpStream,
+        peer: IpAddr,
         router: Router,
         stop: CancellationToken,
         slot: OwnedSemaphorePermit,
@@ -79,7 +84,11 @@ impl Server {
         let write_wait = self.write_wait;
         async move {
             let _slot = slot;
-            let service = TowerToHyperService::new(router);
+            let routed = TowerToHyperService::new(router);
+            let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+                request.extensions_mut().insert(Peer(Some(peer)));
+                routed.call(request)
+            });
             let stream = WriteBound::new(stream, write_wait);
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);
@@ -99,13 +108,13 @@ impl Server {
 
 /// The next connection, once there is room for it. A failure (a peer gone again, too many open files) passes: it is
 /// tried again after a short wait. `None` only if the slots were closed, which nobody does.
-async fn take(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn take(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     loop {
         let slot = slots.clone().acquire_owned().await.ok()?;
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 let _ = stream.set_nodelay(true);
-                return Some((stream, slot));
+                return Some((stream, from.ip(), slot));
             }
             Err(error) => {
                 tracing::warn!("a connection could not be taken: {error}");

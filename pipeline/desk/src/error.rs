@@ -15,6 +15,9 @@ pub enum DeskError {
     /// The ticket is not in a state that allows this.
     #[error("ticket {number} is {}: {reason}", status.as_str())]
     Conflict { number: i64, status: TicketStatus, reason: &'static str },
+    /// What is there already does not allow it; the text says what.
+    #[error("{0}")]
+    Refused(String),
     /// Another member of the consumer's group has moved its position: reload, then go on from there.
     #[error("the position of consumer {0} was moved by another process; nothing was written, it is read again")]
     Moved(String),

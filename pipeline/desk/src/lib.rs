@@ -1,5 +1,5 @@
 //! The desk: the operational store, and the only writer of the database. It keeps the states of the checks, turns problems,
-//! findings and predictions into tickets, and lets every change leave as an event through its outbox.
+//! findings and predictions into tickets, and lets every change leave as an event through its outbox. It also keeps the people.
 
 mod check_state;
 pub mod consume;
@@ -11,6 +11,7 @@ mod intake;
 mod migrations;
 mod monitor;
 mod outbox;
+mod people;
 mod positions;
 mod tickets;
 
@@ -28,6 +29,10 @@ pub use error::DeskError;
 pub use foresight::Recorded;
 pub use intake::{Intake, intake, owned};
 pub use monitor::{MonitorCommit, MonitorSnapshot, Problem};
+pub use people::{
+    AccessEntry, AccessEvent, By, FirstAdministrator, Language, LoginRefused, NewPerson, NewToken, Owner, Person,
+    PersonChange, Role, SESSION_MS, Secret, SignedIn, Token, TokenBearer, csrf,
+};
 pub use positions::{Advance, Position};
 pub use tickets::closure::ClosureCode;
 pub use tickets::{ACTOR, CONSUMER, HistoryEntry, LIMIT_MAX, Ticket, TicketCommand, TicketDetail, TicketFilter, Work};
@@ -47,6 +52,7 @@ struct Inner {
     monitor: Counters,
     tickets: Counters,
     published: AtomicU64,
+    doors: people::Doors,
 }
 
 impl Desk {
@@ -58,8 +64,8 @@ impl Desk {
         let database = Database::open(path).await?;
         let source = outbox::source(&database).await?;
         let (monitor, tickets) = (Counters::default(), Counters::default());
-        let published = AtomicU64::new(0);
-        Ok(Self { inner: Arc::new(Inner { database, source, clock, monitor, tickets, published }) })
+        let (published, doors) = (AtomicU64::new(0), people::Doors::default());
+        Ok(Self { inner: Arc::new(Inner { database, source, clock, monitor, tickets, published, doors }) })
     }
 
     /// Waits for the write under way and closes the file. Calls on other clones fail from then on.

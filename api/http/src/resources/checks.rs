@@ -9,6 +9,7 @@ use kizashi_model::{CheckId, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::caller::Caller;
 use crate::error::{Error, Refusals};
 use crate::extract::Query;
 use crate::page::{Page, cursor, limit, not_a_cursor, parts};
@@ -97,7 +98,11 @@ pub struct Filter {
     get, path = "/api/v1/checks", tag = "checks", params(Filter),
     responses((status = 200, description = "A page of checks", body = Page<Check>), Refusals)
 )]
-pub async fn list(State(state): State<AppState>, Query(filter): Query<Filter>) -> Result<Json<Page<Check>>, Error> {
+pub async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Check>>, Error> {
     let limit = limit(filter.limit)?;
     let seen = filter.before.as_deref().map(parts::<2>).transpose()?;
     let seen = match seen {
@@ -111,7 +116,8 @@ pub async fn list(State(state): State<AppState>, Query(filter): Query<Filter>) -
         let by_state = filter.state.is_none_or(|state| check.current.as_ref().is_some_and(|now| now.state == state));
         by_name && by_state
     };
-    let all = all(&state, filter.tenant.as_ref()).await?;
+    let tenant = caller.tenant(filter.tenant.clone())?;
+    let all = all(&state, tenant.as_ref()).await?;
     let rest = all.into_iter().filter(|(key, _)| seen.as_ref().is_none_or(|seen| key > seen));
     let items = rest.map(|(_, check)| check).filter(wanted).take(limit + 1).collect();
     Ok(Json(Page::of(items, limit, |item| cursor(&[&item.tenant, &item.check_id]))))

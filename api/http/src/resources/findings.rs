@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::caller::Caller;
 use crate::error::{Error, Refusals};
-use crate::extract::{Query, scope};
+use crate::extract::Query;
 use crate::lake::{Bind, json_text, rows};
 use crate::page::{Page, cursor, limit, not_a_cursor, parts};
 use crate::time::Time;
@@ -93,7 +94,11 @@ LIMIT 1001";
     get, path = "/api/v1/findings", tag = "findings", params(Filter),
     responses((status = 200, description = "A page of findings", body = Page<Finding>), Refusals)
 )]
-pub async fn list(State(state): State<AppState>, Query(filter): Query<Filter>) -> Result<Json<Page<Finding>>, Error> {
+pub async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Finding>>, Error> {
     let limit = limit(filter.limit)?;
     let seen = filter.before.as_deref().map(parts::<2>).transpose()?;
     let seen_slot = seen.map(|[slot, _]| slot.parse().map_err(|_| not_a_cursor())).transpose()?;
@@ -104,6 +109,6 @@ pub async fn list(State(state): State<AppState>, Query(filter): Query<Filter>) -
         .time("to", filter.to.map(|time| time.0))
         .time("seen", seen_slot.map(Timestamp))
         .text("seen_finding", seen.map(|[_, finding]| finding));
-    let items = rows::<Finding>(&state, scope(filter.tenant), SQL, bind, limit + 1).await?;
+    let items = rows::<Finding>(&state, caller.scope(filter.tenant)?, SQL, bind, limit + 1).await?;
     Ok(Json(Page::of(items, limit, |item| cursor(&[&item.slot.0.0, &item.finding_id]))))
 }

@@ -7,6 +7,7 @@ use kizashi_model::{CheckId, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::caller::Caller;
 use crate::error::{BodyRefusals, Error, Kind, Refusals};
 use crate::time::Time;
 use crate::{AppState, ImportReport, ImportRequest, extract};
@@ -109,8 +110,10 @@ impl From<ImportReport> for Imported {
 )]
 pub async fn take(
     State(state): State<AppState>,
+    caller: Caller,
     extract::Json(import): extract::Json<Import>,
 ) -> Result<Json<Imported>, Error> {
+    caller.within(Some(&import.tenant))?;
     let request = checked(import, state.config.import_points_max)?;
     let report = state.importer.import(request).await.map_err(|why| Error::new(Kind::Unavailable, why))?;
     Ok(Json(report.into()))

@@ -2,16 +2,20 @@
 
 #![allow(unused_qualifications, reason = "utoipa's generated code carries the spans of ours")]
 
+pub mod access_log;
 pub mod checks;
 pub mod findings;
 pub mod health;
 pub mod import;
 pub mod metrics;
 pub mod openapi;
+pub mod people;
 pub mod predictions;
 pub mod problems;
 pub mod readiness;
 pub mod results;
+pub mod session;
 pub mod sql;
 pub mod status_page;
 pub mod tickets;
+pub mod tokens;

@@ -2,13 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
+use kizashi_engine::Scope;
 use kizashi_model::{CheckId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::caller::Caller;
 use crate::error::{Error, Refusals};
-use crate::extract::{Query, scope};
+use crate::extract::Query;
 use crate::lake::{Bind, json_text, rows};
 use crate::page::{Page, cursor, limit, not_a_cursor, parts};
 use crate::time::Time;
@@ -117,10 +119,12 @@ LIMIT 1001";
 )]
 pub async fn list(
     State(state): State<AppState>,
-    Query(filter): Query<Filter>,
+    caller: Caller,
+    Query(mut filter): Query<Filter>,
 ) -> Result<Json<Page<Prediction>>, Error> {
     let limit = limit(filter.limit)?;
-    let items = read(&state, filter, limit).await?;
+    let scope = caller.scope(filter.tenant.take())?;
+    let items = read(&state, scope, filter, limit).await?;
     Ok(Json(Page::of(items, limit, |item| cursor(&[&item.made_at.0.0, &item.prediction_id]))))
 }
 
@@ -128,9 +132,9 @@ pub async fn list(
 ///
 /// # Errors
 /// When the lake cannot be read.
-pub async fn open(state: &AppState, tenant: Option<TenantId>, limit: usize) -> Result<Vec<Prediction>, Error> {
+pub async fn open(state: &AppState, scope: Scope, limit: usize) -> Result<Vec<Prediction>, Error> {
     let filter = Filter {
-        tenant,
+        tenant: None,
         open: Some(true),
         check_id: None,
         predictor: None,
@@ -139,14 +143,14 @@ pub async fn open(state: &AppState, tenant: Option<TenantId>, limit: usize) -> R
         limit: None,
         before: None,
     };
-    read(state, filter, limit).await.map(|mut items| {
+    read(state, scope, filter, limit).await.map(|mut items| {
         items.truncate(limit);
         items
     })
 }
 
 /// Up to `limit + 1` items.
-async fn read(state: &AppState, filter: Filter, limit: usize) -> Result<Vec<Prediction>, Error> {
+async fn read(state: &AppState, scope: Scope, filter: Filter, limit: usize) -> Result<Vec<Prediction>, Error> {
     let seen = filter.before.as_deref().map(parts::<2>).transpose()?;
     let seen_slot = seen.map(|[slot, _]| slot.parse().map_err(|_| not_a_cursor())).transpose()?;
     let bind = Bind::default()
@@ -157,5 +161,5 @@ async fn read(state: &AppState, filter: Filter, limit: usize) -> Result<Vec<Pred
         .time("to", filter.to.map(|time| time.0))
         .time("seen", seen_slot.map(Timestamp))
         .text("seen_prediction", seen.map(|[_, prediction]| prediction));
-    rows::<Prediction>(state, scope(filter.tenant), SQL, bind, limit + 1).await
+    rows::<Prediction>(state, scope, SQL, bind, limit + 1).await
 }

@@ -6,8 +6,9 @@ use kizashi_model::{CheckId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::caller::Caller;
 use crate::error::{Error, Refusals};
-use crate::extract::{Query, scope};
+use crate::extract::Query;
 use crate::lake::{Bind, rows};
 use crate::page::{Page, cursor, limit, not_a_cursor, parts};
 use crate::time::Time;
@@ -86,6 +87,7 @@ LIMIT 1001";
 )]
 pub async fn list(
     State(state): State<AppState>,
+    caller: Caller,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<ProblemItem>>, Error> {
     let limit = limit(filter.limit)?;
@@ -98,6 +100,6 @@ pub async fn list(
         .time("to", filter.to.map(|time| time.0))
         .time("seen", seen_slot.map(Timestamp))
         .text("seen_problem", seen.map(|[_, problem]| problem));
-    let items = rows::<ProblemItem>(&state, scope(filter.tenant), SQL, bind, limit + 1).await?;
+    let items = rows::<ProblemItem>(&state, caller.scope(filter.tenant)?, SQL, bind, limit + 1).await?;
     Ok(Json(Page::of(items, limit, |item| cursor(&[&item.first_failing_slot.0.0, &item.problem_id]))))
 }

@@ -6,8 +6,9 @@ use kizashi_model::{CheckId, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::caller::Caller;
 use crate::error::{Error, Refusals};
-use crate::extract::{Query, scope};
+use crate::extract::Query;
 use crate::lake::{Bind, rows};
 use crate::page::{Page, cursor, limit, not_a_cursor, parts};
 use crate::time::Time;
@@ -83,6 +84,7 @@ LIMIT 1001";
 )]
 pub async fn list(
     State(state): State<AppState>,
+    caller: Caller,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<CheckResult>>, Error> {
     let limit = limit(filter.limit)?;
@@ -96,6 +98,6 @@ pub async fn list(
         .time("seen", seen_slot.map(kizashi_model::Timestamp))
         .text("seen_tenant", seen.map(|[_, tenant, _]| tenant))
         .text("seen_check", seen.map(|[_, _, check]| check));
-    let items = rows::<CheckResult>(&state, scope(filter.tenant), SQL, bind, limit + 1).await?;
+    let items = rows::<CheckResult>(&state, caller.scope(filter.tenant)?, SQL, bind, limit + 1).await?;
     Ok(Json(Page::of(items, limit, |item| cursor(&[&item.slot.0.0, &item.tenant, &item.check_id]))))
 }

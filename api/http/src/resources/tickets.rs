@@ -8,14 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::caller::Caller;
 use crate::error::{BodyRefusals, Error, Kind, Problem, Refusals};
 use crate::extract::{self, Path, Query};
 use crate::page::{Page, cursor, limit, not_a_cursor, parts};
 use crate::time::Time;
 use crate::{AppState, names};
-
-/// Who acts when the request does not say: there is one token until there are accounts.
-const ACTOR: &str = "admin";
 
 /// A ticket as it stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -150,6 +148,7 @@ pub struct Filter {
 )]
 pub async fn list(
     State(state): State<AppState>,
+    caller: Caller,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<TicketItem>>, Error> {
     let limit = limit(filter.limit)?;
@@ -157,7 +156,7 @@ pub async fn list(
     let before_number = seen.map(|[number, _]| number.parse().map_err(|_| not_a_cursor())).transpose()?;
     let before_tenant = seen.map(|[_, tenant]| TenantId::new(tenant).map_err(|_| not_a_cursor())).transpose()?;
     let filter = TicketFilter {
-        tenant: filter.tenant,
+        tenant: caller.tenant(filter.tenant)?,
         status: filter.status.map(Into::into),
         kind: filter.kind.map(Into::into),
         check_id: filter.check_id,
@@ -185,8 +184,10 @@ pub async fn list(
 )]
 pub async fn read(
     State(state): State<AppState>,
+    caller: Caller,
     Path((tenant, number)): Path<(TenantId, i64)>,
 ) -> Result<Json<TicketWithHistory>, Error> {
+    caller.within(Some(&tenant))?;
     match state.desk.ticket(&tenant, number).await? {
         Some(detail) => Ok(Json(detail.into())),
         None => Err(Error::new(Kind::NotFound, format!("tenant {tenant} has no ticket {number}"))),
@@ -232,7 +233,7 @@ macro_rules! commands {
         #[serde(deny_unknown_fields)]
         pub struct $body {
             $($(#[$field_doc])* $field: $type,)*
-            /// Who does it, as they say; `admin` if left out.
+            /// For whom a service does it; the caller if left out. A person acts under no other name.
             #[schema(example = "sato")]
             actor: Option<String>,
         }
@@ -255,10 +256,12 @@ macro_rules! commands {
         )]
         pub async fn $handler(
             State(state): State<AppState>,
+            caller: Caller,
             Path((tenant, number)): Path<(TenantId, i64)>,
             extract::Json($taken): extract::Json<$body>,
         ) -> Result<Json<TicketItem>, Error> {
-            let actor = $taken.actor.clone().unwrap_or_else(|| ACTOR.to_owned());
+            caller.within(Some(&tenant))?;
+            let actor = caller.actor($taken.actor.clone())?;
             let ticket = state.desk.act(&tenant, number, $command, &actor).await?;
             Ok(Json(ticket.into()))
         }

@@ -1,5 +1,6 @@
 //! The tables as sea-orm entities, one file each. Only this crate sees them.
 
+pub mod access_entry;
 pub mod check_state;
 pub mod consumer_offset;
 pub mod consumer_sequence;
@@ -7,6 +8,9 @@ pub mod foresight_record;
 pub mod foresight_state;
 pub mod identity;
 pub mod outbox;
+pub mod person;
 pub mod problem;
+pub mod session;
 pub mod ticket;
 pub mod ticket_history;
+pub mod token;

@@ -8,6 +8,7 @@ mod m0001_states;
 mod m0002_tickets;
 mod m0003_foresight;
 mod m0004_identity;
+mod m0005_people;
 
 pub struct Migrator;
 
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_tickets::Migration),
             Box::new(m0003_foresight::Migration),
             Box::new(m0004_identity::Migration),
+            Box::new(m0005_people::Migration),
         ]
     }
 }

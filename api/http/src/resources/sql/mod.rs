@@ -20,8 +20,9 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::caller::Caller;
 use crate::error::{BodyRefusals, Error, Kind, Problem, Refusals};
-use crate::extract::{self, Query, scope};
+use crate::extract::{self, Query};
 use crate::{AppState, lake};
 use encode::Encoder;
 
@@ -80,7 +81,7 @@ pub struct Statement {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Narrow {
-    /// See only this tenant's rows; every tenant's if left out.
+    /// See only this tenant's rows; all that the caller may see if left out.
     #[param(value_type = Option<String>, example = "default")]
     tenant: Option<TenantId>,
 }
@@ -97,7 +98,7 @@ pub struct Ask {
     /// Cut the result off after this many rows, at most `http.sql_rows_max`; `sql.rows_max` if left out.
     #[param(minimum = 1)]
     rows: Option<usize>,
-    /// See only this tenant's rows; every tenant's if left out.
+    /// See only this tenant's rows; all that the caller may see if left out.
     #[param(value_type = Option<String>, example = "default")]
     tenant: Option<TenantId>,
 }
@@ -125,11 +126,12 @@ pub struct Ask {
 )]
 pub async fn ask(
     State(state): State<AppState>,
+    caller: Caller,
     Extension(slots): Extension<Slots>,
     Query(ask): Query<Ask>,
 ) -> Result<Response, Error> {
     let statement = Statement { sql: ask.query, format: ask.format.unwrap_or_default(), rows: ask.rows };
-    run(&state, &slots, scope(ask.tenant), statement).await
+    run(&state, &slots, caller.scope(ask.tenant)?, statement).await
 }
 
 /// Runs a statement.
@@ -155,11 +157,12 @@ pub async fn ask(
 )]
 pub async fn post(
     State(state): State<AppState>,
+    caller: Caller,
     Extension(slots): Extension<Slots>,
     Query(narrow): Query<Narrow>,
     extract::Json(statement): extract::Json<Statement>,
 ) -> Result<Response, Error> {
-    run(&state, &slots, scope(narrow.tenant), statement).await
+    run(&state, &slots, caller.scope(narrow.tenant)?, statement).await
 }
 
 async fn run(state: &AppState, slots: &Slots, scope: Scope, statement: Statement) -> Result<Response, Error> {

@@ -30,23 +30,24 @@ impl<T: Display> Display for Text<T> {
     }
 }
 
-/// The form that takes the token. Tells nothing but whether the server is ready.
-pub fn enter(lang: Lang, ready: bool, was_wrong: bool) -> String {
+/// The form that signs in. Tells nothing but whether the server is ready.
+pub fn enter(lang: Lang, ready: bool, wrong: Option<&str>) -> String {
     let w = lang.words();
     let readiness = if ready { w.ready } else { w.not_ready };
-    let wrong =
-        if was_wrong { format!(r#"<p class="error" role="alert">{}</p>"#, w.wrong_token) } else { String::new() };
+    let wrong = wrong.map_or(String::new(), |why| format!(r#"<p class="error" role="alert">{why}</p>"#));
     let body = format!(
         r#"<p>{readiness}</p>{wrong}
 <form method="post" action="./?lang={code}">
-<label>{token} <input type="password" name="token" autocomplete="current-password" required autofocus></label>
+<label>{name} <input name="name" autocomplete="username" autocapitalize="none" required autofocus></label>
+<label>{password} <input type="password" name="password" autocomplete="current-password" required></label>
 <button type="submit">{enter}</button>
 </form>
-<p class="note">{where_token}</p>"#,
+<p class="note">{where_password}</p>"#,
         code = w.code,
-        token = w.token,
+        name = w.name,
+        password = w.password,
         enter = w.enter,
-        where_token = w.where_token,
+        where_password = w.where_password,
     );
     document(w, "", &body)
 }

@@ -1,25 +1,29 @@
 //! One plain page at `/`: checks by state, open tickets, predictions, components. Rendered here, with no script and nothing
-//! from another host. It shows tenants' data, so it needs the token like the API does; a form takes it once and a cookie
-//! that opens only this page keeps it, because a browser cannot send a bearer token by itself. Without it the page shows
-//! only whether the server is ready.
+//! from another host. It shows tenants' data, so it needs a session or a token like the API does; a form signs in. To others the
+//! page shows only whether the server is ready.
 
 mod html;
 mod overview;
 mod words;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use kizashi_desk::LoginRefused;
 use kizashi_model::TenantId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::caller::Caller;
 use crate::error::{Error, OpenRefusals, Problem};
 use crate::extract::{Query, read_body};
+use crate::peer::Peer;
+use crate::permissions::Permission;
 use crate::{AppState, auth};
 use words::Lang;
 
-/// A token and its field name fit in this.
+/// A name, a password and their field names fit in this.
 const FORM_BYTES_MAX: usize = 4_096;
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -34,9 +38,9 @@ pub struct Choice {
     tenant: Option<TenantId>,
 }
 
-/// The status page; without the token, a form that takes it.
+/// The status page; to who has not signed in, a form to do so.
 #[utoipa::path(
-    get, path = "/", tag = "status page", params(Choice), security((), ("token" = []), ("page" = [])),
+    get, path = "/", tag = "status page", params(Choice), security((), ("token" = []), ("session" = [])),
     responses(
         (status = 200, description = "The page", body = String, content_type = "text/html; charset=utf-8"),
         OpenRefusals
@@ -44,26 +48,29 @@ pub struct Choice {
 )]
 pub async fn show(
     State(state): State<AppState>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     Query(choice): Query<Choice>,
 ) -> Result<Response, Error> {
     let lang = choice.lang.unwrap_or_else(|| Lang::accepted(&headers));
-    let now = state.clock.now();
-    let may_see = auth::has_token(&state, &headers) || auth::has_session(&state, &headers, now);
-    if !may_see {
-        return Ok(page(StatusCode::OK, html::enter(lang, state.health.is_ready(), false)));
-    }
-    let overview = overview::read(&state, choice.tenant).await;
+    let peer = peer.map_or(Peer::default(), |Extension(peer)| peer);
+    let caller = auth::identify(&state, &headers, peer).await?;
+    let Some(caller) = caller.filter(|caller| caller.need(Permission::StateRead).is_ok()) else {
+        return Ok(page(StatusCode::OK, html::enter(lang, state.health.is_ready(), None)));
+    };
+    let overview = overview::read(&state, caller.tenant(choice.tenant)?).await;
     Ok(page(StatusCode::OK, html::status(lang, &overview)))
 }
 
-/// Takes the token from the form and opens the page in this browser for 12 hours.
+/// Signs in with the name and the password from the form and opens the page in this browser.
 #[utoipa::path(
     post, path = "/", tag = "status page", params(Choice), security(()),
-    request_body(content = String, content_type = "application/x-www-form-urlencoded", description = "`token=TOKEN`"),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded", description = "`name=NAME&password=PASSWORD`"),
     responses(
-        (status = 303, description = "The token is right: the cookie is set; go on to the page"),
-        (status = 401, description = "The token is wrong: the form again", body = String,
+        (status = 303, description = "Signed in: the cookie is set; go on to the page"),
+        (status = 401, description = "The name or the password is wrong: the form again", body = String,
+         content_type = "text/html; charset=utf-8"),
+        (status = 429, description = "Too many failed attempts: the form again", body = String,
          content_type = "text/html; charset=utf-8"),
         (status = 408, description = "The form did not arrive in time", body = Problem,
          content_type = "application/problem+json"),
@@ -78,20 +85,37 @@ pub async fn enter(
     request: Request,
 ) -> Result<Response, Error> {
     let lang = choice.lang.unwrap_or_else(|| Lang::accepted(request.headers()));
+    let (headers, peer) = (request.headers().clone(), auth::peer(&request).behind(&state.config, request.headers()));
     let body = read_body(request, FORM_BYTES_MAX).await?;
-    let token = url::form_urlencoded::parse(&body).find(|(name, _)| name == "token").map(|(_, token)| token);
-    if !token.is_some_and(|token| auth::is_token(&state, token.trim())) {
-        return Ok(page(StatusCode::UNAUTHORIZED, html::enter(lang, state.health.is_ready(), true)));
-    }
-    back(lang, &auth::session_cookie(&state, state.clock.now()))
+    let field = |wanted: &str| {
+        let mut fields = url::form_urlencoded::parse(&body);
+        fields.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned()).unwrap_or_default()
+    };
+    let (status, why) = match state.desk.login(field("name").trim(), &field("password"), peer.0).await {
+        Ok(signed_in) => return back(lang, &auth::session_cookie(signed_in.secret.reveal(), &headers)),
+        Err(LoginRefused::Wrong) => (StatusCode::UNAUTHORIZED, lang.words().wrong_password),
+        Err(LoginRefused::Limited { .. }) => (StatusCode::TOO_MANY_REQUESTS, lang.words().too_many_attempts),
+        Err(LoginRefused::Desk(error)) => return Err(error.into()),
+    };
+    Ok(page(status, html::enter(lang, state.health.is_ready(), Some(why))))
 }
 
-/// Closes the page in this browser.
+/// Signs out.
 #[utoipa::path(
     post, path = "/leave", tag = "status page", params(Choice), security(()),
-    responses((status = 303, description = "The cookie is gone; back to the form"), OpenRefusals)
+    responses((status = 303, description = "Signed out; back to the form"), OpenRefusals)
 )]
-pub async fn leave(Query(choice): Query<Choice>, headers: HeaderMap) -> Result<Response, Error> {
+pub async fn leave(
+    State(state): State<AppState>,
+    peer: Option<Extension<Peer>>,
+    Query(choice): Query<Choice>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let peer = peer.map_or(Peer::default(), |Extension(peer)| peer);
+    let caller = auth::identify(&state, &headers, peer).await?;
+    if let Some((Some(secret), by)) = caller.as_ref().map(|caller: &Caller| (&caller.session, caller.by())) {
+        state.desk.logout(secret, &by).await?;
+    }
     back(choice.lang.unwrap_or_else(|| Lang::accepted(&headers)), &auth::ended_cookie())
 }
 

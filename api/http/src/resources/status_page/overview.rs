@@ -1,6 +1,7 @@
 //! What the status page shows, gathered. A part that cannot be read says so and does not hide the others.
 
 use kizashi_desk::{Ticket, TicketFilter};
+use kizashi_engine::Scope;
 use kizashi_model::{TenantId, TicketStatus};
 
 use crate::resources::checks::{self, Check};
@@ -40,7 +41,8 @@ pub async fn read(state: &AppState, tenant: Option<TenantId>) -> Overview {
         ..TicketFilter::default()
     };
     let tickets = state.desk.tickets(&filter).await.map_err(crate::error::Error::from);
-    let predictions = predictions::open(state, tenant.clone(), ROWS_MAX + 1).await;
+    let scope = tenant.clone().map_or(Scope::All, Scope::Tenant);
+    let predictions = predictions::open(state, scope, ROWS_MAX + 1).await;
     Overview {
         now: Time(state.clock.now()),
         tenant,

@@ -55,11 +55,13 @@ pub struct Words {
     pub cannot_read: &'static str,
     pub ready: &'static str,
     pub not_ready: &'static str,
-    pub token: &'static str,
+    pub name: &'static str,
+    pub password: &'static str,
     pub enter: &'static str,
     pub leave: &'static str,
-    pub wrong_token: &'static str,
-    pub where_token: &'static str,
+    pub wrong_password: &'static str,
+    pub too_many_attempts: &'static str,
+    pub where_password: &'static str,
 }
 
 impl Lang {
@@ -122,11 +124,13 @@ const ENGLISH: Words = Words {
     cannot_read: "This part cannot be read at the moment:",
     ready: "The server is ready.",
     not_ready: "The server is not ready.",
-    token: "Token",
-    enter: "Open",
-    leave: "Close the page in this browser",
-    wrong_token: "That is not the token of this server.",
-    where_token: "The token was printed at the first start, or set as KIZASHI_ADMIN_TOKEN.",
+    name: "Name",
+    password: "Password",
+    enter: "Sign in",
+    leave: "Sign out",
+    wrong_password: "The name or the password is wrong.",
+    too_many_attempts: "Too many attempts have failed: wait a little.",
+    where_password: "The password of the first administrator, admin, was printed at the first start, or set as KIZASHI_ADMIN_PASSWORD.",
 };
 
 const JAPANESE: Words = Words {
@@ -170,9 +174,11 @@ const JAPANESE: Words = Words {
     cannot_read: "この部分は現在読み込めません:",
     ready: "サーバーは稼働準備ができています。",
     not_ready: "サーバーは稼働準備ができていません。",
-    token: "トークン",
-    enter: "開く",
-    leave: "このブラウザーで閉じる",
-    wrong_token: "このサーバーのトークンではありません。",
-    where_token: "トークンは初回起動時に表示されたもの、または KIZASHI_ADMIN_TOKEN に設定したものです。",
+    name: "ユーザー名",
+    password: "パスワード",
+    enter: "サインイン",
+    leave: "サインアウト",
+    wrong_password: "ユーザー名またはパスワードが違います。",
+    too_many_attempts: "失敗が多すぎます。しばらく待ってください。",
+    where_password: "最初の管理者 admin のパスワードは、初回起動時に表示されたもの、または KIZASHI_ADMIN_PASSWORD に設定したものです。",
 };
