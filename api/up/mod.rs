@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use kizashi_desk::{DeskError, FirstAdministrator};
 use kizashi_http::{AppState, Health, Metrics};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +38,8 @@ const CHECKS_WITHIN: Duration = Duration::from_secs(5);
 const DRAIN_WITHIN: Duration = Duration::from_secs(13);
 /// The SQL worker holds nothing; it stops last, because requests that drain still ask it.
 const WORKER_WITHIN: Duration = Duration::from_secs(2);
+/// The environment variable with the first administrator's password; no argument, because those show in lists of processes.
+const ADMIN_PASSWORD: &str = "KIZASHI_ADMIN_PASSWORD";
 
 pub fn command(place: &Place, args: &UpArgs) -> Result<()> {
     let mut loaded = load(place)?;
@@ -69,6 +72,7 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     let health = Health::new(clock.clone());
     let metrics = Arc::new(Metrics::new());
     let parts = Arc::new(Parts::open(&folder, &loaded, &clock).await?);
+    let first_administrator = first_administrator(&parts).await?;
     let (stop_checks, stop, stop_sql) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let (mut first, mut rest, mut last) = (Tasks::default(), Tasks::default(), Tasks::default());
 
@@ -100,7 +104,7 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     rest.add("the HTTP server", serve(listener, state, stop.clone()));
 
     write_whole(&folder.path("url"), format!("http://{address}\n").as_bytes(), 0o644)?;
-    greet(&loaded, &address.to_string(), &token);
+    greet(&loaded, &address.to_string(), &token, first_administrator.as_ref());
     let early = tokio::select! {
         () = signals.serve(stop_checks.clone(), async || checks.reload(place).await) => Ok(()),
         ended = first.watch(&stop_checks) => ended,
@@ -119,6 +123,15 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     Ok(())
 }
 
+/// Makes the administrator if nobody is there yet.
+async fn first_administrator(parts: &Parts) -> Result<Option<FirstAdministrator>> {
+    let given = std::env::var(ADMIN_PASSWORD).ok().filter(|password| !password.is_empty());
+    parts.desk.first_administrator(given.as_deref()).await.map_err(|error| match error {
+        DeskError::Invalid(rule) => anyhow::anyhow!("{ADMIN_PASSWORD}: {rule}"),
+        other => anyhow::Error::from(other).context("database"),
+    })
+}
+
 async fn listen(loaded: &Loaded) -> Result<TcpListener> {
     let at = loaded.config.http.listen;
     TcpListener::bind(at).await.with_context(|| {
@@ -131,7 +144,7 @@ async fn serve(listener: TcpListener, state: AppState, stop: CancellationToken) 
     Ok(())
 }
 
-fn greet(loaded: &Loaded, address: &str, token: &Token) {
+fn greet(loaded: &Loaded, address: &str, token: &Token, first: Option<&FirstAdministrator>) {
     let relay = loaded
         .config
         .relay
@@ -147,6 +160,16 @@ fn greet(loaded: &Loaded, address: &str, token: &Token) {
     );
     println!("  relay     {relay}");
     println!("  data      {}", loaded.data.display());
+    match first.map(|first| (first.name, &first.password)) {
+        Some((name, Some(password))) => {
+            println!(
+                "  sign in   {name}, password {}   (shown once; to be changed at the first login)",
+                password.reveal()
+            );
+        }
+        Some((name, None)) => println!("  sign in   {name}, with the password of {ADMIN_PASSWORD}"),
+        None => {}
+    }
     if token.new {
         println!(
             "  token     {}   (shown once; kept for this user in {}/admin.token)",

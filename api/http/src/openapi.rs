@@ -15,8 +15,8 @@ use utoipa_axum::routes;
 use crate::error::{Error, Kind};
 use crate::permissions::Permission as P;
 use crate::resources::{
-    checks, findings, health, import, metrics, openapi, predictions, problems, readiness, results, session, sql,
-    status_page, tickets,
+    access_log, checks, findings, health, import, metrics, openapi, people, predictions, problems, readiness, results,
+    session, sql, status_page, tickets, tokens,
 };
 use crate::{AppState, auth, middleware};
 
@@ -33,6 +33,8 @@ use crate::{AppState, auth, middleware};
     security(("token" = []), ("session" = [])),
     tags(
         (name = "session", description = "Sign in, who one is, sign out"),
+        (name = "people", description = "Who may sign in, and who did"),
+        (name = "tokens", description = "For programs: of oneself, and of services"),
         (name = "checks", description = "What is watched, and how it stands"),
         (name = "results", description = "What checks measured"),
         (name = "problems", description = "Hard states that are not OK"),
@@ -112,6 +114,12 @@ fn guarded() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(signed_in(routes!(session::read, session::sign_out, session::prefer)))
         .routes(signed_in(routes!(session::change_password)))
+        .routes(needs(P::PeopleManage, routes!(people::list, people::create)))
+        .routes(needs(P::PeopleManage, routes!(people::read, people::change)))
+        .routes(needs(P::PeopleManage, routes!(people::reset_password)))
+        .routes(needs(P::TokenOwn, routes!(tokens::list, tokens::create)))
+        .routes(needs(P::TokenOwn, routes!(tokens::revoke)))
+        .routes(needs(P::AccessRead, routes!(access_log::list)))
         .routes(needs(P::MetricsRead, routes!(metrics::scrape)))
         .routes(needs(P::StateRead, routes!(checks::list)))
         .routes(needs(P::StateRead, routes!(results::list)))
