@@ -65,6 +65,8 @@ pub enum Command {
     Sql(SqlArgs),
     /// List tickets, read one, and work on it
     Tickets(TicketsArgs),
+    /// Make, list and revoke tokens for programs
+    Token(TokenArgs),
     /// Bring a CSV or Parquet file of times and values onto a check; the same file again changes nothing
     Import(ImportArgs),
     /// Replay a recording at speed, judged at the recording's own time
@@ -89,6 +91,37 @@ pub struct UpArgs {
     /// Listen here instead of the configured address, such as 127.0.0.1:0 for a free port
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<std::net::SocketAddr>,
+}
+
+#[derive(Args, Debug)]
+pub struct TokenArgs {
+    #[command(subcommand)]
+    pub action: TokenAction,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum TokenAction {
+    /// Make a token for a service and print it, once
+    Create {
+        /// What it is for, and under which name the service acts
+        name: String,
+        /// The permissions that it has, separated by commas, such as state.read,sql.run
+        #[arg(long, value_delimiter = ',', required = true)]
+        scopes: Vec<String>,
+        /// The role that bounds them
+        #[arg(long, default_value = "analyst")]
+        role: String,
+        /// The only tenant that it sees; without it every one
+        #[arg(long)]
+        tenant: Option<TenantId>,
+        /// How long it lasts, 1 to 366
+        #[arg(long, default_value_t = 90)]
+        days: i64,
+    },
+    /// List every token, newest first
+    List,
+    /// End a token for good
+    Revoke { id: i64 },
 }
 
 #[derive(Args, Debug)]

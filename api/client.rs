@@ -94,6 +94,18 @@ impl Client {
     }
 
     /// # Errors
+    /// When there is no answer, or it is an error.
+    pub fn delete(&self, path: &str) -> Result<()> {
+        let answer = self
+            .agent
+            .delete(format!("{}{path}", self.base))
+            .header("authorization", format!("Bearer {}", self.token))
+            .call()
+            .with_context(|| self.unreachable())?;
+        body(answer).map(drop)
+    }
+
+    /// # Errors
     /// When there is no answer, it is an error, or it is not JSON.
     pub fn post_json(&self, path: &str, request: &impl Serialize) -> Result<Value> {
         serde_json::from_slice(&self.post(path, request)?).context("the answer is not JSON")

@@ -75,13 +75,14 @@ fn sigterm_drains_and_the_commands_find_the_product_by_its_data_folder() {
 }
 
 #[test]
-fn the_token_is_made_at_first_start_and_shown_once() {
+fn the_token_and_the_administrators_password_are_made_at_first_start_and_shown_once() {
     let folder = tempfile::tempdir().unwrap();
     let start = || {
         let mut child = std::process::Command::new(BINARY)
             .args(["up", "--listen", "127.0.0.1:0"])
             .current_dir(folder.path())
             .env_remove("KIZASHI_ADMIN_TOKEN")
+            .env_remove("KIZASHI_ADMIN_PASSWORD")
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::null())
             .spawn()
@@ -107,9 +108,56 @@ fn the_token_is_made_at_first_start_and_shown_once() {
     assert!(first.contains("  token "), "{first}");
     let stored = std::fs::read_to_string(folder.path().join("kizashi-data/admin.token")).unwrap();
     assert!(first.contains(stored.trim()), "the token shown is the one stored");
-    assert!(!start().contains(stored.trim()), "the second start does not show it");
+    assert!(first.contains("  sign in   admin, password "), "{first}");
+    let second = start();
+    assert!(!second.contains(stored.trim()) && !second.contains("sign in"), "the second start shows neither: {second}");
     assert!(stored.trim() != TOKEN);
     use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::metadata(folder.path().join("kizashi-data/admin.token")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn the_first_administrators_password_may_be_given_and_signs_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = Settings::quiet("");
+    settings.env.push(("KIZASHI_ADMIN_PASSWORD".into(), "short".into()));
+    let refused = std::process::Command::new(BINARY)
+        .args(["up", "--listen", "127.0.0.1:0"])
+        .current_dir(folder.path())
+        .env("KIZASHI_ADMIN_PASSWORD", "short")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && text.contains("KIZASHI_ADMIN_PASSWORD: a password has at least 12"), "{text}");
+
+    settings.env[0].1 = "correct horse battery".into();
+    let product = Product::start(folder.path(), &settings);
+    let login = serde_json::json!({ "name": "admin", "password": "correct horse battery" });
+    let session = product.post("/api/v1/session", &login).unwrap();
+    assert_eq!(
+        (&session["person"]["role"], &session["must_change_password"]),
+        (&"administrator".into(), &false.into())
+    );
+    let said = product.said();
+    assert!(said.contains("sign in   admin") && !said.contains("correct horse"), "{said}");
+}
+
+#[test]
+fn a_token_for_a_service_is_made_used_listed_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let _product = Product::start(folder.path(), &Settings::quiet(""));
+    let out = run(folder.path(), &["token", "create", "nightly", "--scopes", "sql.run,state.read", "--days", "1"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let token = String::from_utf8(out.stdout).unwrap().trim().to_owned();
+    let ask = |statement: &str| run(folder.path(), &["--token", &token, "sql", statement]);
+    assert!(ask("select 1").status.success());
+    let tickets = run(folder.path(), &["--token", &token, "tickets"]);
+    assert!(String::from_utf8_lossy(&tickets.stderr).contains("ticket.read"), "its scopes do not cover tickets");
+    let list = || String::from_utf8(run(folder.path(), &["token", "list"]).stdout).unwrap();
+    assert!(list().contains("1  nightly  (analyst of all tenants: sql.run, state.read)  until "), "{}", list());
+    assert!(run(folder.path(), &["token", "revoke", "1"]).status.success());
+    assert!(list().contains("revoked"), "{}", list());
+    let over = ask("select 1");
+    assert!(String::from_utf8_lossy(&over.stderr).contains("over or revoked"));
 }

@@ -8,6 +8,7 @@ pub mod series;
 pub mod sql;
 pub mod sql_worker;
 pub mod tickets;
+pub mod tokens;
 pub mod validate;
 
 use std::time::Duration;

@@ -14,7 +14,8 @@ fn without_the_token_nothing_of_the_data_is_told() {
         anyone.with_token(""),
         anyone.with("authorization", TOKEN),
         anyone.with("authorization", &format!("Basic {TOKEN}")),
-        anyone.with("cookie", &format!("kizashi_page={TOKEN}")),
+        anyone.with("cookie", &format!("kizashi_session={TOKEN}")),
+        anyone.with("cookie", "kizashi_session=").with("authorization", "Bearer kzp_0"),
     ];
     for stranger in strangers {
         for path in ["/api/v1/checks", "/api/v1/tickets", "/api/v1/sql?query=SELECT%201", "/metrics"] {

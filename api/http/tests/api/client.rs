@@ -23,6 +23,11 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
+    /// The name and the value of the cookie that it sets.
+    pub fn cookie(&self) -> &str {
+        self.header("set-cookie").split(';').next().unwrap()
+    }
+
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
@@ -89,6 +94,21 @@ impl Client {
     #[track_caller]
     pub fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::POST, path, Some("application/json"), body.to_string().into_bytes())
+    }
+
+    #[track_caller]
+    pub fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PUT, path, Some("application/json"), body.to_string().into_bytes())
+    }
+
+    #[track_caller]
+    pub fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PATCH, path, Some("application/json"), body.to_string().into_bytes())
+    }
+
+    #[track_caller]
+    pub fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None, Vec::new())
     }
 
     #[track_caller]

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client::Client;
 
 pub const TOKEN: &str = "a-token-for-tests";
+pub const PASSWORD: &str = "correct horse battery";
 /// 2026-11-22T09:30:00Z
 pub const NOW: Timestamp = Timestamp(1_795_339_800_000);
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -143,6 +144,26 @@ impl Server {
 
     pub fn anyone(&self) -> Client {
         Client::new(&format!("http://{}", self.address))
+    }
+
+    /// Adds someone with [`PASSWORD`], who is signed in.
+    pub fn person(&self, name: &str, role: &str, tenant: Option<&str>) -> Client {
+        let new = serde_json::json!({ "name": name, "role": role, "tenant": tenant });
+        let answer = self.admin().post("/api/v1/people", &new);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let given = answer.json()["password"].as_str().unwrap().to_owned();
+        let change = serde_json::json!({ "old": given, "new": PASSWORD });
+        let changed = self.sign_in(name, &given).put("/api/v1/session/password", &change);
+        assert_eq!(changed.status, 204, "{}", changed.text());
+        self.sign_in(name, PASSWORD)
+    }
+
+    /// A browser that is signed in, with its cookie and its CSRF token.
+    pub fn sign_in(&self, name: &str, password: &str) -> Client {
+        let login = serde_json::json!({ "name": name, "password": password });
+        let answer = self.anyone().post("/api/v1/session", &login);
+        let csrf = answer.ok()["csrf"].as_str().unwrap().to_owned();
+        self.anyone().with("cookie", answer.cookie()).with("x-csrf-token", &csrf)
     }
 
     pub fn admin(&self) -> Client {

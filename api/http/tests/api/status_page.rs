@@ -6,11 +6,9 @@ use serde_json::json;
 use ureq::http::Method;
 
 use crate::client::{Answer, Client};
-use crate::fixture::{Server, Setup, TOKEN, at};
+use crate::fixture::{PASSWORD, Server, Setup, at};
 use crate::lists::{commit_states, held};
 use crate::tickets::problem;
-
-const HOURS_12_MS: i64 = 12 * 3_600_000;
 
 fn with_data() -> Server {
     let prediction = json!([{ "tenant": "alpha", "check_id": "disk:/", "prediction_id": "p", "phase": "made", "made_at": at(0),
@@ -27,51 +25,60 @@ fn with_data() -> Server {
     server
 }
 
-fn enter(client: &Client, token: &str) -> Answer {
-    let form = format!("token={token}");
+fn enter(client: &Client, name: &str, password: &str) -> Answer {
+    let form = format!("name={name}&password={}", password.replace(' ', "+"));
     client.send(Method::POST, "/?lang=en", Some("application/x-www-form-urlencoded"), form.into_bytes())
 }
 
 #[test]
-fn without_the_token_there_is_a_form_and_nothing_of_the_data() {
+fn to_strangers_there_is_a_form_and_nothing_of_the_data() {
     let server = with_data();
     let page = server.anyone().get("/");
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
-    assert!(page.text().contains(r#"<input type="password" name="token""#));
+    assert!(page.text().contains(r#"<input type="password" name="password""#));
     assert!(page.text().contains("The server is ready."));
     for secret in ["disk", "alpha", "beta", "compaction"] {
         assert!(!page.text().contains(secret), "{secret} in {}", page.text());
     }
-    let wrong = enter(&server.anyone(), "wrong");
+    let wrong = enter(&server.anyone(), "admin", "wrong");
     assert_eq!(wrong.status, 401);
     assert!(wrong.header("set-cookie").is_empty());
-    assert!(wrong.text().contains("That is not the token of this server."));
+    assert!(wrong.text().contains("The name or the password is wrong."));
     let large = "x".repeat(10_000);
-    enter(&server.anyone(), &large).problem(413, "body-too-large");
+    enter(&server.anyone(), "admin", &large).problem(413, "body-too-large");
+    for _ in 1..5 {
+        assert_eq!(enter(&server.anyone(), "admin", "wrong").status, 401);
+    }
+    let limited = enter(&server.anyone(), "admin", "wrong");
+    assert_eq!(limited.status, 429);
+    assert!(limited.text().contains("Too many attempts have failed"));
 }
 
 #[test]
-fn the_form_opens_the_page_for_twelve_hours_and_nothing_else() {
+fn the_form_signs_in_and_the_button_signs_out() {
     let server = with_data();
-    let entered = enter(&server.anyone(), TOKEN);
+    server.person("sato", "operator", None);
+    let entered = enter(&server.anyone(), "sato", PASSWORD);
     assert_eq!((entered.status, entered.header("location")), (303, "./?lang=en"));
-    let cookie = entered.header("set-cookie").to_owned();
-    assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
-    assert!(!cookie.contains(TOKEN), "the cookie does not hold the token");
-    let browser = server.anyone().with("cookie", cookie.split(';').next().unwrap());
+    assert!(entered.header("set-cookie").contains("; HttpOnly; SameSite=Strict"), "{entered:?}");
+    let browser = server.anyone().with("cookie", entered.cookie());
     assert!(browser.get("/").text().contains("disk:/var"));
-    browser.get("/api/v1/checks").problem(401, "unauthorized");
-
-    let (until, seal) = cookie.split(';').next().unwrap().split_once('=').unwrap().1.split_once('.').unwrap();
-    let later: i64 = until.parse::<i64>().unwrap() + 1;
-    let forged = server.anyone().with("cookie", &format!("kizashi_page={later}.{seal}"));
-    assert!(!forged.get("/").text().contains("disk:/var"), "its end cannot be moved");
+    browser.get("/api/v1/checks").ok();
 
     let left = browser.send(Method::POST, "/leave", None, Vec::new());
     assert_eq!(left.status, 303);
     assert!(left.header("set-cookie").contains("Max-Age=0"));
-    server.hand.advance_ms(HOURS_12_MS);
-    assert!(!browser.get("/").text().contains("disk:/var"), "12 hours later");
+    assert!(!browser.get("/").text().contains("disk:/var"), "the session is over, whatever the browser keeps");
+}
+
+#[test]
+fn it_shows_a_tenants_user_only_their_own() {
+    let server = with_data();
+    let browser = server.person("kurata", "tenant_user", Some("beta"));
+    let page = browser.get("/?lang=en");
+    assert!(page.text().contains("slow"), "{}", page.text());
+    assert!(!page.text().contains("alpha") && !page.text().contains("disk:/"), "{}", page.text());
+    browser.get("/?tenant=alpha").problem(404, "not-found");
 }
 
 #[test]
@@ -109,7 +116,7 @@ fn it_speaks_the_readers_language() {
     assert!(japanese.text().contains("2026-11-22 09:30:00 UTC"));
     let chosen = server.admin().with("accept-language", "ja").get("/?lang=en");
     assert!(chosen.text().contains("Open tickets") && chosen.text().contains(r#"href="./?lang=ja""#));
-    assert!(server.anyone().get("/?lang=ja").text().contains("トークン"));
+    assert!(server.anyone().get("/?lang=ja").text().contains("パスワード"));
     server.anyone().get("/?lang=fr").problem(400, "invalid-parameter");
 }
 

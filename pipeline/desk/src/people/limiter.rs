@@ -150,3 +150,118 @@ impl Attempts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp(1_760_000_000_000 + ms)
+    }
+
+    fn address(n: u16) -> Option<IpAddr> {
+        Some(IpAddr::from([10, 0, n.to_be_bytes()[0], n.to_be_bytes()[1]]))
+    }
+
+    #[test]
+    fn a_few_mistakes_cost_nothing_and_then_the_wait_doubles_up_to_its_bound() {
+        let mut limiter = Limiter::default();
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for _ in 0..20 {
+            match limiter.begin("sato", None, at(now)) {
+                Ok(()) => waits.push(0),
+                Err(wait) => {
+                    waits.push(wait.ms / 1_000);
+                    now += wait.ms;
+                    assert_eq!(limiter.begin("sato", None, at(now - 1)).map_err(|wait| wait.ms), Err(1));
+                    assert_eq!(limiter.begin("sato", None, at(now)), Ok(()), "after the wait it goes on");
+                }
+            }
+        }
+        assert_eq!(waits, [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300, 300, 300]);
+        assert_eq!(limiter.begin("mori", None, at(now)), Ok(()), "another name is not concerned");
+        assert_eq!(limiter.begin("sato", None, at(now + FORGET_MS)), Ok(()));
+        assert_eq!(limiter.names.entries["sato"].failures, 1, "an hour without a failure is a new start");
+    }
+
+    #[test]
+    fn a_success_is_a_new_start_for_the_name_and_takes_itself_back_at_the_address() {
+        let mut limiter = Limiter::default();
+        for n in 0..19 {
+            limiter.begin(&format!("victim{n}"), address(1), at(0)).unwrap();
+            limiter.begin("own", address(1), at(0)).unwrap();
+            limiter.succeeded("own", address(1));
+        }
+        limiter.begin("victim", address(1), at(0)).unwrap();
+        assert!(limiter.begin("own", address(1), at(0)).is_err(), "20 failures of one address");
+        assert!(limiter.begin("own", address(2), at(0)).is_ok());
+    }
+
+    #[test]
+    fn an_ipv6_host_has_one_entry_however_many_addresses_it_uses() {
+        let mut limiter = Limiter::default();
+        let tries = (0..100).filter(|n| {
+            let address = format!("2001:db8::{n:x}").parse().unwrap();
+            limiter.begin(&format!("name{n}"), Some(address), at(0)).is_ok()
+        });
+        assert_eq!(tries.count(), 20);
+        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_flood_of_names_stays_within_the_bound_and_does_not_wash_out_the_name_under_attack() {
+        let mut attempts = Attempts::new(BY_NAME, 100);
+        for _ in 0..6 {
+            attempts.failed("admin", at(0));
+        }
+        for n in 0..1_000 {
+            attempts.failed(&format!("name{n}"), at(1));
+            assert!(attempts.entries.len() <= 100);
+        }
+        assert!(attempts.wait("admin", at(1)).is_some());
+    }
+
+    #[test]
+    fn only_the_first_refusal_between_two_attempts_is_worth_a_record() {
+        let mut limiter = Limiter::default();
+        (0..5).for_each(|_| limiter.begin("sato", None, at(0)).unwrap());
+        let refusals: Vec<bool> = (0..3).map(|n| limiter.begin("sato", None, at(n)).unwrap_err().first).collect();
+        assert_eq!(refusals, [true, false, false]);
+        limiter.begin("sato", None, at(1_000)).unwrap();
+        assert!(limiter.begin("sato", None, at(1_001)).unwrap_err().first);
+    }
+
+    proptest! {
+        /// However the attempts are spread over time and addresses, and also if the clock is set back.
+        #[test]
+        fn guessing_at_one_name_is_slow_whatever_the_pace(
+            steps in prop::collection::vec((-2_000_i64..200_000, 0_u16..50), 1..400)
+        ) {
+            let mut limiter = Limiter::default();
+            let (mut now, mut passed, mut taken) = (0, 0, 0_i64);
+            for (step, from) in steps {
+                now += step;
+                passed += step.abs();
+                match limiter.begin("admin", address(from), at(now)) {
+                    Ok(()) => taken += 1,
+                    Err(wait) => prop_assert!((1..=BY_NAME.longest_ms).contains(&wait.ms), "{wait:?}"),
+                }
+            }
+            // 5 at once, 9 while the wait doubles, then one in five minutes.
+            prop_assert!(taken <= 5 + 9 + passed / BY_NAME.longest_ms + 1, "{taken} in {passed} ms");
+        }
+
+        #[test]
+        fn who_knows_the_password_is_never_kept_waiting(count in 1_usize..500) {
+            let mut limiter = Limiter::default();
+            for _ in 0..count {
+                prop_assert_eq!(limiter.begin("sato", address(7), at(0)), Ok(()));
+                limiter.succeeded("sato", address(7));
+            }
+            prop_assert!(limiter.names.entries.is_empty() && limiter.addresses.entries.is_empty());
+        }
+    }
+}

@@ -5,5 +5,6 @@ mod commands;
 mod database;
 mod exactly_once;
 mod foresight;
+mod people;
 mod support;
 mod tickets;

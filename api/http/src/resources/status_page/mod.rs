@@ -43,6 +43,8 @@ pub struct Choice {
     get, path = "/", tag = "status page", params(Choice), security((), ("token" = []), ("session" = [])),
     responses(
         (status = 200, description = "The page", body = String, content_type = "text/html; charset=utf-8"),
+        (status = 404, description = "There is no such tenant for the caller", body = Problem,
+         content_type = "application/problem+json"),
         OpenRefusals
     )
 )]
