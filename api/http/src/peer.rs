@@ -19,8 +19,8 @@ impl Peer {
         if !config.proxies.contains(&address) {
             return Self(Some(address));
         }
-        let lines = headers.get_all("x-forwarded-for").into_iter();
-        let last = lines.last().and_then(|line| line.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        let mut lines = headers.get_all("x-forwarded-for").into_iter();
+        let last = lines.next_back().and_then(|line| line.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
         Self(Some(last.unwrap_or(address)))
     }
 }
