@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use kizashi_engine::{QueryResult, Scope, format};
+use kizashi_engine::{QueryResult, format};
 use kizashi_model::TenantId;
 use kizashi_sql::Request;
 use serde::Deserialize;
@@ -29,9 +29,6 @@ use encode::Encoder;
 const TRUNCATED: HeaderName = HeaderName::from_static("kizashi-truncated");
 const ROWS: HeaderName = HeaderName::from_static("kizashi-rows");
 const DATA_VERSIONS: HeaderName = HeaderName::from_static("kizashi-data-versions");
-
-/// There is one token, so there is one caller.
-const CALLER: &str = "administrator";
 
 /// How the rows are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -131,7 +128,7 @@ pub async fn ask(
     Query(ask): Query<Ask>,
 ) -> Result<Response, Error> {
     let statement = Statement { sql: ask.query, format: ask.format.unwrap_or_default(), rows: ask.rows };
-    run(&state, &slots, caller.scope(ask.tenant)?, statement).await
+    run(&state, &slots, &caller, ask.tenant, statement).await
 }
 
 /// Runs a statement.
@@ -162,10 +159,17 @@ pub async fn post(
     Query(narrow): Query<Narrow>,
     extract::Json(statement): extract::Json<Statement>,
 ) -> Result<Response, Error> {
-    run(&state, &slots, caller.scope(narrow.tenant)?, statement).await
+    run(&state, &slots, &caller, narrow.tenant, statement).await
 }
 
-async fn run(state: &AppState, slots: &Slots, scope: Scope, statement: Statement) -> Result<Response, Error> {
+async fn run(
+    state: &AppState,
+    slots: &Slots,
+    caller: &Caller,
+    tenant: Option<TenantId>,
+    statement: Statement,
+) -> Result<Response, Error> {
+    let scope = caller.scope(tenant)?;
     let slot = slots.0.clone().try_acquire_owned().map_err(|_| {
         Error::new(Kind::Overloaded, "http.sql_requests_max statements are in work: try again in a second")
     })?;
@@ -175,7 +179,7 @@ async fn run(state: &AppState, slots: &Slots, scope: Scope, statement: Statement
             return Err(Error::parameter("rows", format!("rows is {rows}: ask for 1 to {most} (http.sql_rows_max)")));
         }
     }
-    let request = Request { rows_max: statement.rows, ..Request::new(CALLER, scope, statement.sql) };
+    let request = Request { rows_max: statement.rows, ..Request::new(caller.name(), scope, statement.sql) };
     let started = Instant::now();
     let answer = state.sql.query(request).await;
     state.metrics.sql(lake::outcome(answer.as_ref().err()), started.elapsed());
