@@ -19,6 +19,12 @@ fn two_tenants() -> (Server, Client) {
             let mut row = row.clone();
             row["tenant"] = tenant.into();
             row["check_id"] = format!("check-of-{tenant}").into();
+            for id in ["finding_id", "prediction_id", "problem_id"] {
+                if row.get(id).is_none() {
+                    continue;
+                }
+                row[id] = format!("{id}-of-{tenant}").into();
+            }
             row
         };
         json!([of("alpha"), of("beta")])
