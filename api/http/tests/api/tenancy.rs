@@ -89,7 +89,7 @@ fn another_tenant_in_a_path_or_a_query_is_not_there() {
                 continue;
             }
             let asked = if path == "/api/v1/sql" && method == "POST" { format!("{path}?tenant=beta") } else { asked };
-            let body = body_for(&path, body);
+            let body = body_for(&path, &body);
             let kind = (method != "GET").then_some("application/json");
             let answer = alpha.send(Method::from_bytes(method.as_bytes()).unwrap(), &asked, kind, body);
             answer.problem(404, "not-found");
@@ -109,7 +109,7 @@ fn work() -> Value {
     json!({ "comment": "x", "assignee": "x", "priority": 1, "code": "fixed" })
 }
 
-fn body_for(path: &str, all: Value) -> Vec<u8> {
+fn body_for(path: &str, all: &Value) -> Vec<u8> {
     let field = match path.rsplit('/').next().unwrap() {
         "comment" | "reopen" => "comment",
         "assign" => "assignee",

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::fixture::Server;
 
 fn token(scopes: Value) -> Value {
-    json!({ "name": "report", "scopes": scopes, "days": 30 })
+    let mut body = json!({ "name": "report", "days": 30 });
+    body["scopes"] = scopes;
+    body
 }
 
 #[test]
