@@ -140,3 +140,36 @@ fn sighup_reloads_the_checks_and_keeps_the_states() {
     one_ticket(&product, "new", "open");
     one_ticket(&product, "stays", "open");
 }
+
+#[test]
+fn a_check_that_is_removed_leaves_the_present_and_comes_back_with_its_next_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |id: &str| format!("[[check]]\nid = \"{id}\"\n{QUICK}cpu = {{}}\n");
+    let lake = "[lake]\nlinger = \"100ms\"\n";
+    let both = Settings::quiet(&(lake.to_owned() + &check("stays") + &check("goes")));
+    let one = Settings::quiet(&(lake.to_owned() + &check("stays")));
+    let shown = |product: &Product, wanted: &[&str]| {
+        until(&format!("the present is {wanted:?}"), SOON, || {
+            let rows = product.sql("select check_id from current_state order by check_id")?;
+            let found: Vec<&str> = rows.iter().filter_map(|row| row["check_id"].as_str()).collect();
+            if found == wanted { Ok(()) } else { Err(format!("{found:?}")) }
+        });
+    };
+    let product = Product::start(folder.path(), &both);
+    shown(&product, &["goes", "stays"]);
+    product.stop();
+    // As a data folder that is older than the table.
+    std::fs::remove_dir_all(folder.path().join("kizashi-data/lake/check_retirements")).unwrap();
+
+    let product = Product::start(folder.path(), &one);
+    shown(&product, &["stays"]);
+    std::fs::write(folder.path().join("kizashi.toml"), &both.toml).unwrap();
+    product.signal("HUP");
+    shown(&product, &["goes", "stays"]);
+    std::fs::write(folder.path().join("kizashi.toml"), &one.toml).unwrap();
+    product.signal("HUP");
+    shown(&product, &["stays"]);
+    let rows = product.sql("select check_id from check_retirements").unwrap();
+    assert_eq!(rows, [json!({"check_id": "goes"}), json!({"check_id": "goes"})]);
+    assert!(!product.sql("select 1 from check_results where check_id = 'goes' limit 1").unwrap().is_empty());
+}

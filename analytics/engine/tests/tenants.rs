@@ -37,6 +37,15 @@ async fn shared() -> (Lake, Engine) {
         ],
     )
     .await;
+    // Of a check with the same name as one of acme's.
+    lake.write(
+        Table::CheckRetirements,
+        &[
+            json!({"tenant": "other", "check_id": "web", "at": "2199-01-01T00:00:00Z"}),
+            json!({"tenant": "other", "check_id": SECRET, "at": "2199-01-01T00:00:00Z"}),
+        ],
+    )
+    .await;
     lake.write(
         Table::Rejects,
         &[
@@ -77,6 +86,7 @@ async fn counts_and_aggregates_are_of_ones_own_rows() {
         ("select count(*) from check_results where tenant = 'other' or true", "4"),
         ("select count(*) from check_results where not (tenant = 'acme')", "0"),
         ("select count(*) from rejects", "1"),
+        ("select count(*) from check_retirements", "0"),
         ("select count(*) from tickets", "1"),
         ("select count(*) from current_state", "1"),
         ("select count(*) from kizashi.public.samples", "4"),
@@ -105,6 +115,7 @@ async fn no_statement_names_another_tenant_or_its_rows() {
         "select * from samples",
         "select * from ticket_events",
         "select * from rejects",
+        "select * from check_retirements",
         "select * from current_state",
         "select * from open_tickets",
         "select * from availability_per_day",

@@ -97,8 +97,8 @@ async fn topics_of_few_events_reject_as_well_and_keep_what_is_sound() {
     let mut batch = Batch::default();
     push(&mut batch, crate::log::PROBLEMS_0, 0, &problem(NOW.0));
     push(&mut batch, crate::log::PROBLEMS_0, 1, &problem(i64::MAX));
-    push(&mut batch, crate::log::RESULTS_0, 0, &event(&crate::log::retired("web", NOW), None));
-    push(&mut batch, crate::log::RESULTS_0, 1, &event(&crate::log::retired("web", Timestamp(i64::MAX)), None));
+    push(&mut batch, RESULTS_0, 0, &event(&crate::log::retired("web", NOW), None));
+    push(&mut batch, RESULTS_0, 1, &event(&crate::log::retired("web", Timestamp(i64::MAX)), None));
     for topic in [Topic::TicketEvents, Topic::Findings, Topic::Predictions] {
         push(&mut batch, TopicPartition { topic, partition: 3 }, 8, &with_body("{}"));
     }
