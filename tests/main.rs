@@ -8,6 +8,7 @@ mod command_line;
 mod crash;
 mod file_systems;
 mod kafka;
+mod live;
 mod recordings;
 mod sql_worker;
 mod support;

@@ -130,6 +130,6 @@ fn tickets(client: &Client, args: &SeriesArgs) -> Result<BTreeMap<i64, Value>> {
 /// Whether the product has taken in the check's results up to `last`.
 fn taken(client: &Client, args: &SeriesArgs, last: Timestamp) -> Result<bool> {
     let check = client.get(&format!("/api/v1/checks?tenant={}&check_id={}", args.tenant, args.check))?;
-    let reached = check["items"][0]["current"]["last_slot"].as_str();
+    let reached = check["items"][0]["current"]["slot"].as_str();
     Ok(reached.is_some_and(|at| recording::time(at).is_ok_and(|at| at >= last)))
 }

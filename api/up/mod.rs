@@ -4,6 +4,7 @@ mod checks;
 mod foresight;
 mod importer;
 mod intake;
+mod live;
 mod observe;
 mod parts;
 mod signals;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use kizashi_desk::{DeskError, FirstAdministrator};
-use kizashi_http::{AppState, Health, Metrics};
+use kizashi_http::{AppState, Health, Live, Metrics};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -86,6 +87,8 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     let importer = parts.importer(clock.clone());
     rest.add("the imports", importer.clone().finish(stop.clone()));
     let sql = sql::start(&folder, &loaded, &mut last, &stop_sql, &health);
+    let live = Live::new();
+    rest.add("the event stream", live::run(live.clone(), parts.relay.clone(), stop.clone()));
     let state = AppState {
         engine: parts.engine.clone(),
         sql,
@@ -100,6 +103,7 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
             Arc::new(move || checks.infos())
         },
         importer: Arc::new(importer),
+        live,
     };
     rest.add("the HTTP server", serve(listener, state, stop.clone()));
 

@@ -9,7 +9,7 @@
 -- column check_id: The check that it is about
 -- column assignee: Who works on it
 -- column opened_at: When it was opened
--- column changed_at: When it last changed
+-- column updated_at: When it last changed
 -- column age_hours: Hours since it was opened
 -- column ticket_key: Derived from what the ticket is about
 -- column recorded: True when it is about a recording
@@ -23,7 +23,7 @@ select
     check_id,
     assignee,
     opened_at,
-    changed_at,
+    updated_at,
     (date_part('epoch', now()) - date_part('epoch', opened_at)) / 3600 as age_hours,
     ticket_key,
     recorded

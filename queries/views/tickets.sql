@@ -10,7 +10,7 @@
 -- column priority: 1 (highest) to 5
 -- column assignee: Who works on it
 -- column opened_at: When it was opened
--- column changed_at: When it last changed
+-- column updated_at: When it last changed
 -- column changes: Number of events in its history
 -- column closure_code: Why it was closed
 -- column recorded: True when it is about a recording
@@ -25,7 +25,7 @@ select
     priority,
     assignee,
     opened_at,
-    at as changed_at,
+    at as updated_at,
     sequence as changes,
     closure_code,
     recorded

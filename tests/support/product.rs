@@ -68,6 +68,18 @@ impl Asker {
         json_of(answer)
     }
 
+    /// The body of an answer as it comes.
+    pub fn stream(&self, path: &str) -> Result<impl std::io::Read + Send + 'static, String> {
+        let answer =
+            self.agent.get(format!("{}{path}", self.url)).header("authorization", format!("Bearer {TOKEN}")).call();
+        let answer = answer.map_err(|e| e.to_string())?;
+        if answer.status().is_success() {
+            Ok(answer.into_body().into_reader())
+        } else {
+            Err(answer.status().to_string())
+        }
+    }
+
     /// Rows of a statement, as JSON objects.
     pub fn sql(&self, statement: &str) -> Result<Vec<Value>, String> {
         match self.post("/api/v1/sql", &json!({"sql": statement, "format": "json"}))? {

@@ -49,6 +49,14 @@ impl Caller {
         }
     }
 
+    /// Tells persons and services of one name apart.
+    pub fn account(&self) -> String {
+        match &self.identity {
+            Identity::Person(person) => format!("person:{}", person.name),
+            Identity::Service(name) => format!("service:{name}"),
+        }
+    }
+
     /// `None` sees every tenant.
     pub fn own_tenant(&self) -> Option<&TenantId> {
         self.tenant.as_ref()

@@ -23,6 +23,8 @@ pub struct HttpConfig {
     pub sql_requests_max: usize,
     /// Most rows that a request may ask for in place of `sql.rows_max`.
     pub sql_rows_max: usize,
+    /// Event streams open at once; further ones are answered with 503 at once. Each holds a connection.
+    pub event_streams_max: usize,
     /// Points in one import request.
     pub import_points_max: usize,
 }
@@ -36,6 +38,7 @@ impl Default for HttpConfig {
             requests_max: 256,
             sql_requests_max: 8,
             sql_rows_max: 1_000_000,
+            event_streams_max: 500,
             import_points_max: 50_000,
         }
     }
@@ -50,6 +53,7 @@ impl HttpConfig {
             ("requests_max", self.requests_max),
             ("sql_requests_max", self.sql_requests_max),
             ("sql_rows_max", self.sql_rows_max),
+            ("event_streams_max", self.event_streams_max),
             ("import_points_max", self.import_points_max),
         ];
         match bounds.iter().find(|(_, value)| *value == 0) {

@@ -29,6 +29,8 @@ pub enum Kind {
     SqlLimit,
     TicketConflict,
     Conflict,
+    Stale,
+    KeyReused,
     Overloaded,
     Unavailable,
     Internal,
@@ -65,6 +67,12 @@ impl Kind {
                 ("ticket-conflict", StatusCode::CONFLICT, "The ticket does not allow that as it stands")
             }
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "What is there already does not allow that"),
+            Self::Stale => ("stale", StatusCode::PRECONDITION_FAILED, "It is no longer what `If-Match` names"),
+            Self::KeyReused => (
+                "idempotency-key-reused",
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The idempotency key was used for another request",
+            ),
             Self::Overloaded => ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "Too much is in work"),
             Self::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE, "A part that this needs is away"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "This is a fault of the server"),
@@ -255,7 +263,7 @@ pub enum BodyRefusals {
     NotJson(Problem),
 }
 
-/// Whoever must act decides the status: the caller (400, 404, 409), or the machine and its operator (503), or us (500).
+/// Whoever must act decides the status: the caller (400, 404, 409, 412, 422), or the machine and its operator (503), or us (500).
 impl From<DeskError> for Error {
     fn from(error: DeskError) -> Self {
         let text = error.to_string();
@@ -264,6 +272,8 @@ impl From<DeskError> for Error {
             DeskError::Invalid(_) => Self::new(Kind::InvalidBody, text),
             DeskError::Conflict { .. } => Self::new(Kind::TicketConflict, text),
             DeskError::Refused(_) => Self::new(Kind::Conflict, text),
+            DeskError::Stale { .. } => Self::new(Kind::Stale, text),
+            DeskError::KeyReused(_) => Self::new(Kind::KeyReused, text),
             error if error.may_retry() => {
                 tracing::warn!("the desk is not available: {text}");
                 Self::new(

@@ -5,17 +5,23 @@ use std::time::Duration;
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use bytes::Bytes;
+use kizashi_desk::{Once, Terms};
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use crate::AppState;
+use crate::caller::Caller;
 use crate::error::{Error, Kind};
+use crate::single::{Tags, tags};
 
 /// How long a body may take to arrive, whatever its size.
 const BODY_WAIT: Duration = Duration::from_secs(30);
 /// Largest body that [`Small`] takes.
 const SMALL_BYTES_MAX: usize = 16 * 1024;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const KEY_BYTES_MAX: usize = 255;
 
 /// The query string as `T`.
 pub struct Query<T>(pub T);
@@ -58,7 +64,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
-        json(request, state.config.body_bytes_max).await.map(Self)
+        parsed(&json_body(request, state.config.body_bytes_max).await?).map(Self)
     }
 }
 
@@ -69,17 +75,54 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Small<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
-        json(request, state.config.body_bytes_max.min(SMALL_BYTES_MAX)).await.map(Self)
+        parsed(&json_body(request, state.config.body_bytes_max.min(SMALL_BYTES_MAX)).await?).map(Self)
     }
 }
 
-async fn json<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, Error> {
+/// A command on a resource: the body as JSON of `T`, and the terms that the headers set.
+pub struct Command<T> {
+    pub body: T,
+    pub terms: Terms,
+}
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Command<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
+        let seen = match tags(request.headers(), &header::IF_MATCH)? {
+            None | Some(Tags::Any) => None,
+            Some(Tags::Of(tags)) => Some(tags.iter().filter_map(|tag| tag.parse().ok()).collect()),
+        };
+        let key = idempotency_key(request.headers())?;
+        // Behind the authentication there is always one.
+        let caller = request.extensions().get::<Caller>().map(Caller::account).unwrap_or_default();
+        let mut digest = Sha256::new();
+        digest.update(format!("{} {}\n", request.method(), request.uri().path()));
+        let body = json_body(request, state.config.body_bytes_max).await?;
+        digest.update(&body);
+        let fingerprint = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let once = key.map(|key| Once { caller, key, fingerprint });
+        Ok(Self { body: parsed(&body)?, terms: Terms { seen, once } })
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= KEY_BYTES_MAX);
+    let rule = || format!("an idempotency key has 1 to {KEY_BYTES_MAX} ASCII characters, such as a UUID");
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| Error::parameter("idempotency-key", rule()))
+}
+
+async fn json_body(request: Request, bytes_max: usize) -> Result<Bytes, Error> {
     if !is_json(request.headers()) {
         let detail = "send the body as JSON, with the header `Content-Type: application/json`";
         return Err(Error::new(Kind::UnsupportedMediaType, detail));
     }
-    let body = read_body(request, bytes_max).await?;
-    let mut reader = serde_json::Deserializer::from_slice(&body);
+    read_body(request, bytes_max).await
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| not_that_json(&error))?;
     reader.end().map_err(|error| Error::new(Kind::InvalidBody, format!("after the JSON value: {error}")))?;
     Ok(value)

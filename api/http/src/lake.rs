@@ -1,4 +1,4 @@
-//! Rows of the lake as typed values. The SQL texts are constants and every value from a request is bound as a parameter:
+//! Rows of the lake as typed values. The SQL texts are put together from constants, and every value from a request is bound as a parameter:
 //! no request ever becomes part of a statement.
 
 use std::time::Instant;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::AppState;
 use crate::error::{Error, Kind, Position};
+use crate::time::Time;
 
 /// Named values for a statement; an absent one is bound as a typed null.
 #[derive(Default)]
@@ -30,6 +31,18 @@ impl Bind {
         self
     }
 
+    /// `$from` and `$to`.
+    #[must_use]
+    pub fn span(self, from: Option<Time>, to: Option<Time>) -> Self {
+        self.time("from", from.map(|time| time.0)).time("to", to.map(|time| time.0))
+    }
+
+    #[must_use]
+    pub fn number(mut self, name: &str, value: i64) -> Self {
+        self.0.insert(name.to_owned(), ScalarValue::Int64(Some(value)));
+        self
+    }
+
     #[must_use]
     pub fn flag(mut self, name: &str, value: Option<bool>) -> Self {
         self.0.insert(name.to_owned(), ScalarValue::Boolean(value));
@@ -37,14 +50,14 @@ impl Bind {
     }
 }
 
-/// Up to `rows_max` rows of a constant statement, as `T`.
+/// Up to `rows_max` rows of a statement of ours, as `T`.
 ///
 /// # Errors
 /// As the engine's, mapped by [`refused`]; a row that is not a `T` is a fault of ours.
 pub async fn rows<T: DeserializeOwned>(
     state: &AppState,
     scope: Scope,
-    sql: &'static str,
+    sql: &str,
     bind: Bind,
     rows_max: usize,
 ) -> Result<Vec<T>, Error> {

@@ -2,15 +2,17 @@
 //! made from the same handlers that the router holds, so neither can be without the other.
 //!
 //! Data live under `/api/v1/` and need a session or a token; each route names the permission that it needs. What is about the server itself stays at the root: `/` (status
-//! page), `/healthz`, `/readyz`, `/metrics`, `/openapi.json`.
+//! page), `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs`.
 
 mod auth;
 mod caller;
 mod config;
 mod error;
+mod escape;
 mod extract;
 mod health;
 mod lake;
+mod live;
 mod metrics;
 mod middleware;
 mod names;
@@ -20,6 +22,7 @@ mod peer;
 mod permissions;
 mod resources;
 mod serve;
+mod single;
 mod stalled;
 mod state;
 mod time;
@@ -27,6 +30,7 @@ mod time;
 pub use auth::hash_token;
 pub use config::HttpConfig;
 pub use health::{Component, ComponentHealth, Condition, Health};
+pub use live::{Change, Changed, Live};
 pub use metrics::{Consumed, Metrics};
 pub use openapi::{document, router};
 pub use peer::Peer;

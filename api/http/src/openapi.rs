@@ -15,8 +15,8 @@ use utoipa_axum::routes;
 use crate::error::{Error, Kind};
 use crate::permissions::Permission as P;
 use crate::resources::{
-    access_log, checks, findings, health, import, metrics, openapi, people, predictions, problems, readiness, results,
-    session, sql, status_page, tickets, tokens,
+    access_log, catalog, checks, docs, events, findings, health, import, metrics, openapi, people, predictions,
+    problems, readiness, results, series, session, sql, status_page, tickets, tokens,
 };
 use crate::{AppState, auth, middleware};
 
@@ -25,11 +25,13 @@ use crate::{AppState, auth, middleware};
     info(
         title = "Kizashi",
         description = "Checks, their results, problems, tickets, findings and predictions, and SQL over all of it. \
-            Times are RFC 3339 in UTC. Lists come in pages: pass on `next` as `before`. \
+            Times are RFC 3339 in UTC. Lists come in pages: pass on `next` as `before`; `sort` is a field, after a `-` from \
+            the highest or newest on. In a path, `~` stands for the `/` of an id. \
             Errors are problem details (RFC 9457) with a stable `type`. \
             `x-permission` names what an operation needs: a permission, `signed-in` for any caller, or `none`."
     ),
     modifiers(&Security),
+    components(schemas(events::CheckRemoved, events::ProblemChange, events::TicketChange)),
     security(("token" = []), ("session" = [])),
     tags(
         (name = "session", description = "Sign in, who one is, sign out"),
@@ -42,6 +44,7 @@ use crate::{AppState, auth, middleware};
         (name = "findings", description = "What detectors saw"),
         (name = "predictions", description = "What will happen, stored before it does, and how it turned out"),
         (name = "sql", description = "SQL over the lake, read-only"),
+        (name = "events", description = "Changes as they happen"),
         (name = "import", description = "Recordings onto a check"),
         (name = "server", description = "The server itself"),
         (name = "status page", description = "One plain page for people"),
@@ -107,6 +110,8 @@ fn open() -> OpenApiRouter<AppState> {
         .routes(anyone(routes!(status_page::style)))
         .routes(anyone(routes!(openapi::read)))
         .routes(anyone(routes!(session::sign_in)))
+        .routes(anyone(routes!(docs::show)))
+        .routes(anyone(routes!(docs::style)))
 }
 
 /// Needs a caller; each route with its permission.
@@ -122,8 +127,11 @@ fn guarded() -> OpenApiRouter<AppState> {
         .routes(needs(P::AccessRead, routes!(access_log::list)))
         .routes(needs(P::MetricsRead, routes!(metrics::scrape)))
         .routes(needs(P::StateRead, routes!(checks::list)))
+        .routes(needs(P::StateRead, routes!(checks::read)))
         .routes(needs(P::StateRead, routes!(results::list)))
+        .routes(needs(P::StateRead, routes!(series::read)))
         .routes(needs(P::StateRead, routes!(problems::list)))
+        .routes(needs(P::StateRead, routes!(problems::read)))
         .routes(needs(P::TicketRead, routes!(tickets::list)))
         .routes(needs(P::TicketRead, routes!(tickets::read)))
         .routes(needs(P::TicketWork, routes!(tickets::comment)))
@@ -132,9 +140,13 @@ fn guarded() -> OpenApiRouter<AppState> {
         .routes(needs(P::TicketWork, routes!(tickets::close)))
         .routes(needs(P::TicketWork, routes!(tickets::reopen)))
         .routes(needs(P::StateRead, routes!(findings::list)))
+        .routes(needs(P::StateRead, routes!(findings::read)))
         .routes(needs(P::StateRead, routes!(predictions::list)))
+        .routes(needs(P::StateRead, routes!(predictions::read)))
         .routes(needs(P::SqlRun, routes!(sql::ask, sql::post)))
+        .routes(needs(P::SqlRun, routes!(catalog::list)))
         .routes(needs(P::Import, routes!(import::take)))
+        .routes(needs(P::StateRead, routes!(events::stream)))
 }
 
 /// The OpenAPI 3.1 document of [`router`].
@@ -151,6 +163,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 pub fn router(state: AppState) -> Router {
     let slots = Arc::new(Semaphore::new(state.config.requests_max));
     let sql_slots = sql::Slots(Arc::new(Semaphore::new(state.config.sql_requests_max)));
+    let streams = events::Streams(Arc::new(Semaphore::new(state.config.event_streams_max)));
     let guarded = Router::from(guarded()).route_layer(from_fn_with_state(state.clone(), auth::authenticate));
     let bounded = Router::from(open()).merge(guarded).route_layer(from_fn_with_state(slots, middleware::bound));
     Router::from(probes())
@@ -160,6 +173,7 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), middleware::measure))
         .layer(from_fn(middleware::protect))
         .layer(Extension(sql_slots))
+        .layer(Extension(streams))
         .with_state(state)
 }
 

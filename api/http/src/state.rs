@@ -9,7 +9,7 @@ use kizashi_engine::Engine;
 use kizashi_model::{CheckId, Clock, State, TenantId, Timestamp};
 use kizashi_sql::SqlClient;
 
-use crate::{Health, HttpConfig, Metrics};
+use crate::{Health, HttpConfig, Live, Metrics};
 
 /// Everything that [`crate::router`] needs.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ pub struct AppState {
     /// The checks as configured now.
     pub checks: Arc<dyn Fn() -> Vec<CheckInfo> + Send + Sync>,
     pub importer: Arc<dyn Importer>,
+    /// Changes as they happen, handed in by the wiring.
+    pub live: Live,
 }
 
 impl fmt::Debug for AppState {

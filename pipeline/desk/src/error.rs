@@ -18,6 +18,12 @@ pub enum DeskError {
     /// What is there already does not allow it; the text says what.
     #[error("{0}")]
     Refused(String),
+    /// The ticket is no longer what the caller has seen.
+    #[error("ticket {number} has changed meanwhile (its version is {changes}): read it again, then decide")]
+    Stale { number: i64, changes: i64 },
+    /// Another command came under this idempotency key.
+    #[error("idempotency key {0:?} was used for another request within the last 24 h: use a new one for each")]
+    KeyReused(String),
     /// Another member of the consumer's group has moved its position: reload, then go on from there.
     #[error("the position of consumer {0} was moved by another process; nothing was written, it is read again")]
     Moved(String),

@@ -35,7 +35,10 @@ pub use people::{
 };
 pub use positions::{Advance, Position};
 pub use tickets::closure::ClosureCode;
-pub use tickets::{ACTOR, CONSUMER, HistoryEntry, LIMIT_MAX, Ticket, TicketCommand, TicketDetail, TicketFilter, Work};
+pub use tickets::{
+    ACTOR, CONSUMER, HistoryEntry, LIMIT_MAX, ONCE_KEPT_MS, Once, Terms, Ticket, TicketCommand, TicketDetail,
+    TicketFilter, TicketOrder, TicketPlace, Work,
+};
 
 /// A handle on the database; clones share it.
 #[derive(Clone, Debug)]

@@ -94,6 +94,16 @@ impl Desk {
         rows.into_iter().map(|row| Ok(held(row)?.state)).collect()
     }
 
+    /// The state of one check.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn state(&self, tenant: &TenantId, check: &CheckId) -> Result<Option<CheckState>, DeskError> {
+        let key = (tenant.to_string(), check.to_string());
+        let row = check_state::Entity::find_by_id(key).one(self.inner.database.reader()).await?;
+        row.map(|row| Ok(held(row)?.state)).transpose()
+    }
+
     /// Problems, the newest first; at most `limit`, and never more than [`LIMIT_MAX`].
     ///
     /// # Errors

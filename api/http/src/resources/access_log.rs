@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::caller::Caller;
 use crate::error::{Error, Refusals};
 use crate::extract::Query;
-use crate::page::{Page, cursor, limit, not_a_cursor};
+use crate::page::{Page, limit, not_a_cursor};
 use crate::time::Time;
 use crate::{AppState, names};
 
@@ -77,5 +77,5 @@ pub async fn list(
     let entries = state.desk.access_log(tenant.as_ref(), before, limit as u64 + 1).await?;
     let most = usize::try_from(kizashi_desk::LIMIT_MAX).unwrap_or(usize::MAX);
     let items = entries.into_iter().map(Access::from).collect();
-    Ok(Json(Page::from_source(items, limit, most, |item: &Access| cursor(&[&item.id]))))
+    Ok(Json(Page::from_source(items, limit, most, |item: &Access| item.id.to_string())))
 }

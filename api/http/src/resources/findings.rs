@@ -1,17 +1,20 @@
-//! Findings of detectors, newest first.
+//! Findings of detectors.
 
 use axum::Json;
 use axum::extract::State;
-use kizashi_model::{CheckId, TenantId, Timestamp};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use kizashi_model as model;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::caller::Caller;
-use crate::error::{Error, Refusals};
-use crate::extract::Query;
-use crate::lake::{Bind, json_text, rows};
-use crate::page::{Page, cursor, limit, not_a_cursor, parts};
+use crate::error::{Error, Problem, Refusals};
+use crate::extract::{Path, Query};
+use crate::lake::{Bind, json_text};
+use crate::page::{Key, Listed, Page, filter, page, single, sorts};
+use crate::single::{Id, IfNoneMatch, Narrow, Tagged};
 use crate::time::Time;
 use crate::{AppState, names};
 
@@ -54,42 +57,74 @@ pub struct Finding {
     pub recorded: bool,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Filter {
-    /// Only this tenant.
-    #[param(value_type = Option<String>, example = "default")]
-    tenant: Option<TenantId>,
-    /// Only this check.
-    #[param(value_type = Option<String>, example = "url:shop")]
-    check_id: Option<CheckId>,
-    /// Only this detector.
-    detector: Option<String>,
-    /// Only slots at or after this time.
-    from: Option<Time>,
-    /// Only slots before this time.
-    to: Option<Time>,
-    /// How many, 1 to 1000; 100 if left out.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-    /// `next` of the page before.
-    before: Option<String>,
+impl From<model::Finding> for Finding {
+    fn from(finding: model::Finding) -> Self {
+        Self {
+            finding_id: finding.finding_id,
+            tenant: finding.tenant.into(),
+            check_id: finding.check_id.into(),
+            metric: finding.metric,
+            detector: finding.detector,
+            detector_version: finding.detector_version,
+            slot: Time(finding.slot_ms),
+            severity: finding.severity.into(),
+            value: finding.value,
+            expected_low: finding.expected_low,
+            expected_high: finding.expected_high,
+            score: finding.score,
+            summary: finding.summary,
+            evidence: finding.evidence,
+            runbook: finding.runbook,
+            recorded: finding.recorded,
+        }
+    }
 }
 
-const SQL: &str = "\
+sorts! {
+    NewestFirst = "-slot",
+    OldestFirst = "slot",
+}
+filter! {
+    /// Only this detector.
+    detector: Option<String>,
+    /// Only this severity.
+    severity: Option<names::State>,
+}
+
+impl Listed for Finding {
+    type Sort = Sort;
+
+    const SQL: &'static str = "\
 SELECT finding_id, tenant, check_id, metric, detector, detector_version, slot, severity, value, expected_low,
   expected_high, score, summary, evidence, runbook, recorded
 FROM findings
-WHERE ($check_id IS NULL OR check_id = $check_id)
+WHERE ($id IS NULL OR finding_id = $id)
+  AND ($check_id IS NULL OR check_id = $check_id)
   AND ($detector IS NULL OR detector = $detector)
+  AND ($severity IS NULL OR severity = $severity)
   AND ($from IS NULL OR slot >= $from)
   AND ($to IS NULL OR slot < $to)
-  AND ($seen IS NULL OR slot < $seen OR (slot = $seen AND finding_id < $seen_finding))
-ORDER BY slot DESC, finding_id DESC
-LIMIT 1001";
+  AND {after}
+ORDER BY {order}";
 
-/// Lists findings, newest slot first.
+    fn keys(_: Sort) -> &'static [Key] {
+        &[Key::Time("slot"), Key::Text("finding_id")]
+    }
+
+    fn place(&self, _: Sort) -> Vec<String> {
+        vec![self.slot.0.0.to_string(), self.finding_id.clone()]
+    }
+}
+
+fn parameters(filter: &Filter) -> Bind {
+    Bind::default()
+        .text("check_id", filter.check_id.as_ref())
+        .text("detector", filter.detector.as_ref())
+        .text("severity", filter.severity.map(names::State::as_str))
+        .span(filter.from, filter.to)
+}
+
+/// Lists findings; `from` and `to` are of their slots.
 #[utoipa::path(
     get, path = "/api/v1/findings", tag = "findings", params(Filter),
     responses((status = 200, description = "A page of findings", body = Page<Finding>), Refusals)
@@ -99,16 +134,30 @@ pub async fn list(
     caller: Caller,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Finding>>, Error> {
-    let limit = limit(filter.limit)?;
-    let seen = filter.before.as_deref().map(parts::<2>).transpose()?;
-    let seen_slot = seen.map(|[slot, _]| slot.parse().map_err(|_| not_a_cursor())).transpose()?;
-    let bind = Bind::default()
-        .text("check_id", filter.check_id)
-        .text("detector", filter.detector)
-        .time("from", filter.from.map(|time| time.0))
-        .time("to", filter.to.map(|time| time.0))
-        .time("seen", seen_slot.map(Timestamp))
-        .text("seen_finding", seen.map(|[_, finding]| finding));
-    let items = rows::<Finding>(&state, caller.scope(filter.tenant)?, SQL, bind, limit + 1).await?;
-    Ok(Json(Page::of(items, limit, |item| cursor(&[&item.slot.0.0, &item.finding_id]))))
+    let (bind, order) = (parameters(&filter), filter.sort.unwrap_or_default());
+    page(&state, caller.scope(filter.tenant)?, order, filter.limit, filter.before.as_deref(), bind).await.map(Json)
+}
+
+/// Reads one finding. In its id, write `/` as `~` or as `%2F`.
+#[utoipa::path(
+    get, path = "/api/v1/findings/{finding_id}", tag = "findings",
+    params(("finding_id" = String, Path, description = "The id, with `~` for each `/`"), Narrow, IfNoneMatch),
+    responses(
+        (status = 200, description = "The finding", body = Finding, headers(("ETag" = String, description = "Names this content"))),
+        (status = 304, description = "It is still what `If-None-Match` names"),
+        (status = 404, description = "There is no such finding", body = Problem, content_type = "application/problem+json"),
+        Refusals
+    )
+)]
+pub async fn read(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<Id>,
+    Query(narrow): Query<Narrow>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let bind = parameters(&Filter::default());
+    let order = Sort::default();
+    let found: Finding = single(&state, caller.scope(narrow.tenant)?, order, "finding", &id.0, bind).await?;
+    Tagged::of(&found)?.answer(&headers)
 }

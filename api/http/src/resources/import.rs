@@ -104,6 +104,8 @@ impl From<ImportReport> for Imported {
 }
 
 /// Takes points of a recording onto a check. They are marked as recorded; results appear within seconds.
+///
+/// The same points again count as already there, so this needs no `Idempotency-Key`.
 #[utoipa::path(
     post, path = "/api/v1/import", tag = "import", request_body = Import,
     responses((status = 200, description = "What became of the points", body = Imported), Refusals, BodyRefusals)

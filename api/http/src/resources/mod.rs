@@ -3,7 +3,10 @@
 #![allow(unused_qualifications, reason = "utoipa's generated code carries the spans of ours")]
 
 pub mod access_log;
+pub mod catalog;
 pub mod checks;
+pub mod docs;
+pub mod events;
 pub mod findings;
 pub mod health;
 pub mod import;
@@ -14,6 +17,7 @@ pub mod predictions;
 pub mod problems;
 pub mod readiness;
 pub mod results;
+pub mod series;
 pub mod session;
 pub mod sql;
 pub mod status_page;

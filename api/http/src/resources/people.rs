@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::caller::Caller;
 use crate::error::{BodyRefusals, Error, Kind, Problem, Refusals};
 use crate::extract::{Path, Query, Small};
-use crate::page::{Page, cursor, limit, not_a_cursor};
+use crate::page::{Page, limit, not_a_cursor};
 use crate::permissions::Permissions;
 use crate::time::Time;
 use crate::{AppState, names};
@@ -87,7 +87,7 @@ pub async fn list(
     let people = state.desk.people(tenant.as_ref(), after, limit as u64 + 1).await?;
     let most = usize::try_from(kizashi_desk::LIMIT_MAX).unwrap_or(usize::MAX);
     let items = people.into_iter().map(PersonItem::from).collect();
-    Ok(Json(Page::from_source(items, limit, most, |item: &PersonItem| cursor(&[&item.id]))))
+    Ok(Json(Page::from_source(items, limit, most, |item: &PersonItem| item.id.to_string())))
 }
 
 /// Someone to be.

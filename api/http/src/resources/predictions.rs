@@ -1,18 +1,21 @@
-//! Predictions: one item each, with its score once there is one, newest first.
+//! Predictions: one item each, with its score once there is one.
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use kizashi_engine::Scope;
-use kizashi_model::{CheckId, TenantId, Timestamp};
+use kizashi_model as model;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::caller::Caller;
-use crate::error::{Error, Refusals};
-use crate::extract::Query;
-use crate::lake::{Bind, json_text, rows};
-use crate::page::{Page, cursor, limit, not_a_cursor, parts};
+use crate::error::{Error, Problem, Refusals};
+use crate::extract::{Path, Query};
+use crate::lake::{Bind, json_text};
+use crate::page::{Key, Listed, Page, filter, page, single, sorts};
+use crate::single::{Id, IfNoneMatch, Narrow, Tagged};
 use crate::time::Time;
 use crate::{AppState, names};
 
@@ -69,50 +72,99 @@ pub struct Prediction {
     pub recorded: bool,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Filter {
-    /// Only this tenant.
-    #[param(value_type = Option<String>, example = "default")]
-    tenant: Option<TenantId>,
-    /// Only this check.
-    #[param(value_type = Option<String>, example = "disk:/var")]
-    check_id: Option<CheckId>,
+impl From<model::Prediction> for Prediction {
+    fn from(prediction: model::Prediction) -> Self {
+        Self {
+            prediction_id: prediction.prediction_id,
+            tenant: prediction.tenant.into(),
+            check_id: prediction.check_id.into(),
+            metric: prediction.metric,
+            predictor: prediction.predictor,
+            model_version: prediction.model_version,
+            data_version: prediction.data_version,
+            made_at: Time(prediction.made_at_ms),
+            horizon_ms: prediction.horizon_ms,
+            deadline: Time(prediction.deadline_ms),
+            expected_at: Time(prediction.expected_at_ms),
+            expected_low: Time(prediction.expected_low_ms),
+            expected_high: Time(prediction.expected_high_ms),
+            probability: prediction.probability,
+            limit_value: prediction.limit_value,
+            value: prediction.value,
+            summary: prediction.summary,
+            evidence: prediction.evidence,
+            runbook: prediction.runbook,
+            outcome: prediction.outcome.map(Into::into),
+            outcome_reason: prediction.outcome_reason,
+            scored_at: prediction.scored_at_ms.map(Time),
+            recorded: prediction.recorded,
+        }
+    }
+}
+
+sorts! {
+    Newest = "-made_at",
+    Oldest = "made_at",
+    /// What will happen soonest.
+    Soonest = "expected_at",
+    Latest = "-expected_at",
+}
+filter! {
     /// Only this predictor.
     predictor: Option<String>,
     /// true: only those not scored yet; false: only those scored.
     open: Option<bool>,
-    /// Only those made at or after this time.
-    from: Option<Time>,
-    /// Only those made before this time.
-    to: Option<Time>,
-    /// How many, 1 to 1000; 100 if left out.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-    /// `next` of the page before.
-    before: Option<String>,
+    /// Only those with this outcome.
+    outcome: Option<names::Outcome>,
 }
 
-/// A scored row repeats what was predicted, so the newest row of a prediction is all of it.
-const SQL: &str = "\
+impl Listed for Prediction {
+    type Sort = Sort;
+
+    /// A scored row repeats what was predicted, so the newest row of a prediction is all of it.
+    const SQL: &'static str = "\
 SELECT * FROM (
   SELECT prediction_id, tenant, check_id, metric, predictor, model_version, data_version, made_at, horizon_ms, deadline,
     expected_at, expected_low, expected_high, probability, limit_value, value, summary, evidence, runbook, outcome,
     outcome_reason, scored_at, recorded,
     row_number() OVER (PARTITION BY prediction_id ORDER BY phase = 'scored' DESC) AS nth
   FROM predictions
-  WHERE ($check_id IS NULL OR check_id = $check_id)
+  WHERE ($id IS NULL OR prediction_id = $id)
+    AND ($check_id IS NULL OR check_id = $check_id)
     AND ($predictor IS NULL OR predictor = $predictor)
     AND ($from IS NULL OR made_at >= $from)
     AND ($to IS NULL OR made_at < $to)
-    AND ($seen IS NULL OR made_at < $seen OR (made_at = $seen AND prediction_id < $seen_prediction))
+    AND {after}
 ) AS folded
-WHERE nth = 1 AND ($open IS NULL OR (scored_at IS NULL) = $open)
-ORDER BY made_at DESC, prediction_id DESC
-LIMIT 1001";
+WHERE nth = 1 AND ($open IS NULL OR (scored_at IS NULL) = $open) AND ($outcome IS NULL OR outcome = $outcome)
+ORDER BY {order}";
 
-/// Lists predictions, newest first.
+    fn keys(order: Sort) -> &'static [Key] {
+        match order {
+            Sort::Newest | Sort::Oldest => &[Key::Time("made_at"), Key::Text("prediction_id")],
+            Sort::Soonest | Sort::Latest => &[Key::Time("expected_at"), Key::Text("prediction_id")],
+        }
+    }
+
+    fn place(&self, order: Sort) -> Vec<String> {
+        let at = match order {
+            Sort::Newest | Sort::Oldest => self.made_at,
+            Sort::Soonest | Sort::Latest => self.expected_at,
+        };
+        vec![at.0.0.to_string(), self.prediction_id.clone()]
+    }
+}
+
+fn parameters(filter: &Filter) -> Bind {
+    Bind::default()
+        .text("check_id", filter.check_id.as_ref())
+        .text("predictor", filter.predictor.as_ref())
+        .flag("open", filter.open)
+        .text("outcome", filter.outcome.map(names::Outcome::as_str))
+        .span(filter.from, filter.to)
+}
+
+/// Lists predictions; `from` and `to` are of when they were made.
 #[utoipa::path(
     get, path = "/api/v1/predictions", tag = "predictions", params(Filter),
     responses((status = 200, description = "A page of predictions", body = Page<Prediction>), Refusals)
@@ -120,12 +172,10 @@ LIMIT 1001";
 pub async fn list(
     State(state): State<AppState>,
     caller: Caller,
-    Query(mut filter): Query<Filter>,
+    Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Prediction>>, Error> {
-    let limit = limit(filter.limit)?;
-    let scope = caller.scope(filter.tenant.take())?;
-    let items = read(&state, scope, filter, limit).await?;
-    Ok(Json(Page::of(items, limit, |item| cursor(&[&item.made_at.0.0, &item.prediction_id]))))
+    let scope = caller.scope(filter.tenant.clone())?;
+    matching(&state, scope, filter).await.map(Json)
 }
 
 /// The newest predictions that are not scored yet, for the status page.
@@ -133,33 +183,35 @@ pub async fn list(
 /// # Errors
 /// When the lake cannot be read.
 pub async fn open(state: &AppState, scope: Scope, limit: usize) -> Result<Vec<Prediction>, Error> {
-    let filter = Filter {
-        tenant: None,
-        open: Some(true),
-        check_id: None,
-        predictor: None,
-        from: None,
-        to: None,
-        limit: None,
-        before: None,
-    };
-    read(state, scope, filter, limit).await.map(|mut items| {
-        items.truncate(limit);
-        items
-    })
+    let filter = Filter { open: Some(true), limit: Some(limit), ..Filter::default() };
+    matching(state, scope, filter).await.map(|page| page.items)
 }
 
-/// Up to `limit + 1` items.
-async fn read(state: &AppState, scope: Scope, filter: Filter, limit: usize) -> Result<Vec<Prediction>, Error> {
-    let seen = filter.before.as_deref().map(parts::<2>).transpose()?;
-    let seen_slot = seen.map(|[slot, _]| slot.parse().map_err(|_| not_a_cursor())).transpose()?;
-    let bind = Bind::default()
-        .text("check_id", filter.check_id)
-        .text("predictor", filter.predictor)
-        .flag("open", filter.open)
-        .time("from", filter.from.map(|time| time.0))
-        .time("to", filter.to.map(|time| time.0))
-        .time("seen", seen_slot.map(Timestamp))
-        .text("seen_prediction", seen.map(|[_, prediction]| prediction));
-    rows::<Prediction>(state, scope, SQL, bind, limit + 1).await
+async fn matching(state: &AppState, scope: Scope, filter: Filter) -> Result<Page<Prediction>, Error> {
+    let (bind, order) = (parameters(&filter), filter.sort.unwrap_or_default());
+    page(state, scope, order, filter.limit, filter.before.as_deref(), bind).await
+}
+
+/// Reads one prediction. In its id, write `/` as `~` or as `%2F`.
+#[utoipa::path(
+    get, path = "/api/v1/predictions/{prediction_id}", tag = "predictions",
+    params(("prediction_id" = String, Path, description = "The id, with `~` for each `/`"), Narrow, IfNoneMatch),
+    responses(
+        (status = 200, description = "The prediction", body = Prediction, headers(("ETag" = String, description = "Names this content"))),
+        (status = 304, description = "It is still what `If-None-Match` names"),
+        (status = 404, description = "There is no such prediction", body = Problem, content_type = "application/problem+json"),
+        Refusals
+    )
+)]
+pub async fn read(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<Id>,
+    Query(narrow): Query<Narrow>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let bind = parameters(&Filter::default());
+    let order = Sort::default();
+    let found: Prediction = single(&state, caller.scope(narrow.tenant)?, order, "prediction", &id.0, bind).await?;
+    Tagged::of(&found)?.answer(&headers)
 }

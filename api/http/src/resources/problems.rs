@@ -1,16 +1,18 @@
-//! Problems: one item per problem, folded from its phases in the lake, newest first.
+//! Problems: one item per problem, folded from its phases in the lake.
 
 use axum::Json;
 use axum::extract::State;
-use kizashi_model::{CheckId, TenantId, Timestamp};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::caller::Caller;
-use crate::error::{Error, Refusals};
-use crate::extract::Query;
-use crate::lake::{Bind, rows};
-use crate::page::{Page, cursor, limit, not_a_cursor, parts};
+use crate::error::{Error, Problem, Refusals};
+use crate::extract::{Path, Query};
+use crate::lake::Bind;
+use crate::page::{Key, Listed, Page, filter, page, single, sorts};
+use crate::single::{Id, IfNoneMatch, Narrow, Tagged};
 use crate::time::Time;
 use crate::{AppState, names};
 
@@ -40,47 +42,55 @@ pub struct ProblemItem {
     pub recorded: bool,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Filter {
-    /// Only this tenant.
-    #[param(value_type = Option<String>, example = "default")]
-    tenant: Option<TenantId>,
-    /// Only this check.
-    #[param(value_type = Option<String>, example = "disk:/var")]
-    check_id: Option<CheckId>,
+sorts! {
+    NewestFirst = "-first_failing_slot",
+    OldestFirst = "first_failing_slot",
+}
+filter! {
     /// true: only those that last; false: only those that have ended.
     open: Option<bool>,
-    /// Only those that first failed at or after this time.
-    from: Option<Time>,
-    /// Only those that first failed before this time.
-    to: Option<Time>,
-    /// How many, 1 to 1000; 100 if left out.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-    /// `next` of the page before.
-    before: Option<String>,
+    /// Only those whose newest phase has this state.
+    state: Option<names::State>,
 }
 
-/// The phases of one problem have an order: its end, if there is one, is the last.
-const SQL: &str = "\
+impl Listed for ProblemItem {
+    type Sort = Sort;
+
+    /// The phases of one problem have an order: its end, if there is one, is the last.
+    const SQL: &'static str = "\
 SELECT * FROM (
   SELECT problem_id, tenant, check_id, phase, state, first_failing_slot, output, recorded,
     min(at) OVER (PARTITION BY problem_id) AS opened_at,
     CASE WHEN phase IN ('recovered', 'retired') THEN at END AS ended_at,
     row_number() OVER (PARTITION BY problem_id ORDER BY phase IN ('recovered', 'retired') DESC, at DESC) AS nth
   FROM problems
-  WHERE ($check_id IS NULL OR check_id = $check_id)
+  WHERE ($id IS NULL OR problem_id = $id)
+    AND ($check_id IS NULL OR check_id = $check_id)
     AND ($from IS NULL OR first_failing_slot >= $from)
     AND ($to IS NULL OR first_failing_slot < $to)
-    AND ($seen IS NULL OR first_failing_slot < $seen OR (first_failing_slot = $seen AND problem_id < $seen_problem))
+    AND {after}
 ) AS folded
-WHERE nth = 1 AND ($open IS NULL OR (ended_at IS NULL) = $open)
-ORDER BY first_failing_slot DESC, problem_id DESC
-LIMIT 1001";
+WHERE nth = 1 AND ($open IS NULL OR (ended_at IS NULL) = $open) AND ($state IS NULL OR state = $state)
+ORDER BY {order}";
 
-/// Lists problems, newest first failing slot first.
+    fn keys(_: Sort) -> &'static [Key] {
+        &[Key::Time("first_failing_slot"), Key::Text("problem_id")]
+    }
+
+    fn place(&self, _: Sort) -> Vec<String> {
+        vec![self.first_failing_slot.0.0.to_string(), self.problem_id.clone()]
+    }
+}
+
+fn parameters(filter: &Filter) -> Bind {
+    Bind::default()
+        .text("check_id", filter.check_id.as_ref())
+        .flag("open", filter.open)
+        .text("state", filter.state.map(names::State::as_str))
+        .span(filter.from, filter.to)
+}
+
+/// Lists problems; `from` and `to` are of their first failing slots.
 #[utoipa::path(
     get, path = "/api/v1/problems", tag = "problems", params(Filter),
     responses((status = 200, description = "A page of problems", body = Page<ProblemItem>), Refusals)
@@ -90,16 +100,30 @@ pub async fn list(
     caller: Caller,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<ProblemItem>>, Error> {
-    let limit = limit(filter.limit)?;
-    let seen = filter.before.as_deref().map(parts::<2>).transpose()?;
-    let seen_slot = seen.map(|[slot, _]| slot.parse().map_err(|_| not_a_cursor())).transpose()?;
-    let bind = Bind::default()
-        .text("check_id", filter.check_id)
-        .flag("open", filter.open)
-        .time("from", filter.from.map(|time| time.0))
-        .time("to", filter.to.map(|time| time.0))
-        .time("seen", seen_slot.map(Timestamp))
-        .text("seen_problem", seen.map(|[_, problem]| problem));
-    let items = rows::<ProblemItem>(&state, caller.scope(filter.tenant)?, SQL, bind, limit + 1).await?;
-    Ok(Json(Page::of(items, limit, |item| cursor(&[&item.first_failing_slot.0.0, &item.problem_id]))))
+    let (bind, order) = (parameters(&filter), filter.sort.unwrap_or_default());
+    page(&state, caller.scope(filter.tenant)?, order, filter.limit, filter.before.as_deref(), bind).await.map(Json)
+}
+
+/// Reads one problem. In its id, write `/` as `~` or as `%2F`.
+#[utoipa::path(
+    get, path = "/api/v1/problems/{problem_id}", tag = "problems",
+    params(("problem_id" = String, Path, description = "The id, with `~` for each `/`"), Narrow, IfNoneMatch),
+    responses(
+        (status = 200, description = "The problem", body = ProblemItem, headers(("ETag" = String, description = "Names this content"))),
+        (status = 304, description = "It is still what `If-None-Match` names"),
+        (status = 404, description = "There is no such problem", body = Problem, content_type = "application/problem+json"),
+        Refusals
+    )
+)]
+pub async fn read(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<Id>,
+    Query(narrow): Query<Narrow>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let bind = parameters(&Filter::default());
+    let order = Sort::default();
+    let found: ProblemItem = single(&state, caller.scope(narrow.tenant)?, order, "problem", &id.0, bind).await?;
+    Tagged::of(&found)?.answer(&headers)
 }

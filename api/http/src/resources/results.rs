@@ -1,16 +1,16 @@
-//! Check results, newest first.
+//! Check results.
 
 use axum::Json;
 use axum::extract::State;
-use kizashi_model::{CheckId, TenantId};
+use kizashi_model as model;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::caller::Caller;
 use crate::error::{Error, Refusals};
 use crate::extract::Query;
-use crate::lake::{Bind, rows};
-use crate::page::{Page, cursor, limit, not_a_cursor, parts};
+use crate::lake::Bind;
+use crate::page::{Key, Listed, Page, filter, page, sorts};
 use crate::time::Time;
 use crate::{AppState, names};
 
@@ -42,42 +42,57 @@ pub struct CheckResult {
     pub recorded: bool,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Filter {
-    /// Only this tenant.
-    #[param(value_type = Option<String>, example = "default")]
-    tenant: Option<TenantId>,
-    /// Only this check.
-    #[param(value_type = Option<String>, example = "disk:/")]
-    check_id: Option<CheckId>,
-    /// Only this state.
-    state: Option<names::State>,
-    /// Only slots at or after this time.
-    from: Option<Time>,
-    /// Only slots before this time.
-    to: Option<Time>,
-    /// How many, 1 to 1000; 100 if left out.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-    /// `next` of the page before.
-    before: Option<String>,
+impl From<model::CheckResult> for CheckResult {
+    fn from(result: model::CheckResult) -> Self {
+        Self {
+            tenant: result.tenant.into(),
+            check_id: result.check_id.into(),
+            kind: result.kind,
+            slot: Time(result.slot_ms),
+            state: result.state.into(),
+            output: result.output,
+            duration_ms: i64::from(result.duration_ms),
+            lateness_ms: result.lateness_ms,
+            interval_ms: result.interval_ms,
+            recorded: result.recorded,
+        }
+    }
 }
 
-const SQL: &str = "\
+sorts! {
+    NewestFirst = "-slot",
+    OldestFirst = "slot",
+}
+filter! {
+    /// Only this state.
+    state: Option<names::State>,
+}
+
+impl Listed for CheckResult {
+    type Sort = Sort;
+
+    /// No result has an id of its own: `$id` is there for the form.
+    const SQL: &'static str = "\
 SELECT tenant, check_id, kind, slot, state, output, duration_ms, lateness_ms, interval_ms, recorded
 FROM check_results
-WHERE ($check_id IS NULL OR check_id = $check_id)
+WHERE $id IS NULL
+  AND ($check_id IS NULL OR check_id = $check_id)
   AND ($state IS NULL OR state = $state)
   AND ($from IS NULL OR slot >= $from)
   AND ($to IS NULL OR slot < $to)
-  AND ($seen IS NULL OR slot < $seen
-       OR (slot = $seen AND (tenant < $seen_tenant OR (tenant = $seen_tenant AND check_id < $seen_check))))
-ORDER BY slot DESC, tenant DESC, check_id DESC
-LIMIT 1001";
+  AND {after}
+ORDER BY {order}";
 
-/// Lists check results, newest slot first.
+    fn keys(_: Sort) -> &'static [Key] {
+        &[Key::Time("slot"), Key::Text("tenant"), Key::Text("check_id")]
+    }
+
+    fn place(&self, _: Sort) -> Vec<String> {
+        vec![self.slot.0.0.to_string(), self.tenant.clone(), self.check_id.clone()]
+    }
+}
+
+/// Lists check results; `from` and `to` are of their slots.
 #[utoipa::path(
     get, path = "/api/v1/results", tag = "results", params(Filter),
     responses((status = 200, description = "A page of check results", body = Page<CheckResult>), Refusals)
@@ -87,17 +102,10 @@ pub async fn list(
     caller: Caller,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<CheckResult>>, Error> {
-    let limit = limit(filter.limit)?;
-    let seen = filter.before.as_deref().map(parts::<3>).transpose()?;
-    let seen_slot = seen.map(|[slot, ..]| slot.parse().map_err(|_| not_a_cursor())).transpose()?;
     let bind = Bind::default()
         .text("check_id", filter.check_id)
         .text("state", filter.state.map(names::State::as_str))
-        .time("from", filter.from.map(|time| time.0))
-        .time("to", filter.to.map(|time| time.0))
-        .time("seen", seen_slot.map(kizashi_model::Timestamp))
-        .text("seen_tenant", seen.map(|[_, tenant, _]| tenant))
-        .text("seen_check", seen.map(|[_, _, check]| check));
-    let items = rows::<CheckResult>(&state, caller.scope(filter.tenant)?, SQL, bind, limit + 1).await?;
-    Ok(Json(Page::of(items, limit, |item| cursor(&[&item.slot.0.0, &item.tenant, &item.check_id]))))
+        .span(filter.from, filter.to);
+    let order = filter.sort.unwrap_or_default();
+    page(&state, caller.scope(filter.tenant)?, order, filter.limit, filter.before.as_deref(), bind).await.map(Json)
 }

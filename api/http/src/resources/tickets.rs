@@ -2,16 +2,21 @@
 
 use axum::Json;
 use axum::extract::State;
-use kizashi_desk::{HistoryEntry, LIMIT_MAX, Ticket, TicketCommand, TicketDetail, TicketFilter};
-use kizashi_model::{CheckId, TenantId};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use kizashi_desk::{
+    HistoryEntry, LIMIT_MAX, Ticket, TicketCommand, TicketDetail, TicketFilter, TicketOrder, TicketPlace,
+};
+use kizashi_model::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::caller::Caller;
 use crate::error::{BodyRefusals, Error, Kind, Problem, Refusals};
 use crate::extract::{self, Path, Query};
-use crate::page::{Page, cursor, limit, not_a_cursor, parts};
+use crate::page::{Page, cursor, filter, limit, not_a_cursor, place, sorts};
+use crate::single::{IfNoneMatch, OnTerms, Tagged};
 use crate::time::Time;
 use crate::{AppState, names};
 
@@ -42,6 +47,9 @@ pub struct TicketItem {
     /// When what it is about began.
     pub opened_at: Time,
     pub updated_at: Time,
+    /// Entries in its history; also its ETag.
+    #[schema(example = 3)]
+    pub changes: i64,
     /// True when it is about imported or replayed recordings.
     pub recorded: bool,
 }
@@ -61,6 +69,7 @@ impl From<Ticket> for TicketItem {
             closure_code: ticket.closure_code,
             opened_at: Time(ticket.opened_at_ms),
             updated_at: Time(ticket.updated_at_ms),
+            changes: ticket.changes,
             recorded: ticket.recorded,
         }
     }
@@ -120,28 +129,45 @@ impl From<TicketDetail> for TicketWithHistory {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Filter {
-    /// Only this tenant.
-    #[param(value_type = Option<String>, example = "default")]
-    tenant: Option<TenantId>,
+sorts! {
+    NewestFirst = "-number",
+    OldestFirst = "number",
+    /// Priority 1 first.
+    MostUrgentFirst = "priority",
+    UpdatedLast = "-updated_at",
+    OpenedLast = "-opened_at",
+    OpenedFirst = "opened_at",
+}
+filter! {
     /// Only tickets of this status.
     status: Option<names::TicketStatus>,
     /// Only tickets of this kind.
     kind: Option<names::TicketKind>,
-    /// Only tickets about this check.
-    #[param(value_type = Option<String>, example = "disk:/var")]
-    check_id: Option<CheckId>,
-    /// How many, 1 to 1000; 100 if left out.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
-    /// `next` of the page before.
-    before: Option<String>,
+    /// Only tickets that this person has.
+    assignee: Option<String>,
 }
 
-/// Lists tickets, highest number first.
+impl From<Sort> for TicketOrder {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::NewestFirst => Self::Newest,
+            Sort::OldestFirst => Self::Oldest,
+            Sort::MostUrgentFirst => Self::MostUrgent,
+            Sort::UpdatedLast => Self::UpdatedLast,
+            Sort::OpenedLast => Self::OpenedLast,
+            Sort::OpenedFirst => Self::OpenedFirst,
+        }
+    }
+}
+
+fn behind(sort: Sort, before: &str) -> Result<TicketPlace, Error> {
+    let [value, number, tenant] = place::<3>(sort, before)?;
+    let value = value.parse().map_err(|_| not_a_cursor())?;
+    let number = number.parse().map_err(|_| not_a_cursor())?;
+    Ok(TicketPlace { value, number, tenant: TenantId::new(tenant).map_err(|_| not_a_cursor())? })
+}
+
+/// Lists tickets; `from` and `to` are of when they were opened.
 #[utoipa::path(
     get, path = "/api/v1/tickets", tag = "tickets", params(Filter),
     responses((status = 200, description = "A page of tickets", body = Page<TicketItem>), Refusals)
@@ -151,22 +177,26 @@ pub async fn list(
     caller: Caller,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<TicketItem>>, Error> {
-    let limit = limit(filter.limit)?;
-    let seen = filter.before.as_deref().map(parts::<2>).transpose()?;
-    let before_number = seen.map(|[number, _]| number.parse().map_err(|_| not_a_cursor())).transpose()?;
-    let before_tenant = seen.map(|[_, tenant]| TenantId::new(tenant).map_err(|_| not_a_cursor())).transpose()?;
+    let (limit, sort) = (limit(filter.limit)?, filter.sort.unwrap_or_default());
     let filter = TicketFilter {
         tenant: caller.tenant(filter.tenant)?,
         status: filter.status.map(Into::into),
         kind: filter.kind.map(Into::into),
         check_id: filter.check_id,
+        assignee: filter.assignee,
+        from: filter.from.map(|time| time.0),
+        to: filter.to.map(|time| time.0),
+        order: sort.into(),
         limit: limit as u64 + 1,
-        before_number,
-        before_tenant,
+        after: filter.before.as_deref().map(|before| behind(sort, before)).transpose()?,
     };
-    let items: Vec<_> = state.desk.tickets(&filter).await?.into_iter().map(TicketItem::from).collect();
+    let found = state.desk.tickets(&filter).await?;
     let most = usize::try_from(LIMIT_MAX).unwrap_or(usize::MAX);
-    Ok(Json(Page::from_source(items, limit, most, |item| cursor(&[&item.number, &item.tenant]))))
+    let page = Page::from_source(found, limit, most, |ticket| {
+        let place = ticket.place(filter.order);
+        cursor(sort, &[place.value.to_string(), place.number.to_string(), place.tenant.to_string()])
+    });
+    Ok(Json(Page { items: page.items.into_iter().map(TicketItem::from).collect(), next: page.next }))
 }
 
 /// Reads a ticket and its history.
@@ -175,9 +205,12 @@ pub async fn list(
     params(
         ("tenant" = String, Path, description = "The tenant", example = "default"),
         ("number" = i64, Path, description = "The ticket's number within the tenant", example = 7),
+        IfNoneMatch,
     ),
     responses(
-        (status = 200, description = "The ticket", body = TicketWithHistory),
+        (status = 200, description = "The ticket", body = TicketWithHistory,
+         headers(("ETag" = String, description = "Its number of changes"))),
+        (status = 304, description = "It is still what `If-None-Match` names"),
         (status = 404, description = "There is no such ticket", body = Problem, content_type = "application/problem+json"),
         Refusals
     )
@@ -186,10 +219,14 @@ pub async fn read(
     State(state): State<AppState>,
     caller: Caller,
     Path((tenant, number)): Path<(TenantId, i64)>,
-) -> Result<Json<TicketWithHistory>, Error> {
+    headers: HeaderMap,
+) -> Result<Response, Error> {
     caller.within(Some(&tenant))?;
     match state.desk.ticket(&tenant, number).await? {
-        Some(detail) => Ok(Json(detail.into())),
+        Some(detail) => {
+            let changes = detail.ticket.changes;
+            Tagged::version(&TicketWithHistory::from(detail), changes)?.answer(&headers)
+        }
         None => Err(Error::new(Kind::NotFound, format!("tenant {tenant} has no ticket {number}"))),
     }
 }
@@ -244,12 +281,18 @@ macro_rules! commands {
             params(
                 ("tenant" = String, Path, description = "The tenant", example = "default"),
                 ("number" = i64, Path, description = "The ticket's number within the tenant", example = 7),
+                OnTerms,
             ),
             responses(
-                (status = 200, description = "The ticket afterwards", body = TicketItem),
+                (status = 200, description = "The ticket afterwards", body = TicketItem,
+                 headers(("ETag" = String, description = "Its number of changes"))),
                 (status = 404, description = "There is no such ticket", body = Problem,
                  content_type = "application/problem+json"),
                 (status = 409, description = "The ticket's status does not allow it", body = Problem,
+                 content_type = "application/problem+json"),
+                (status = 412, description = "The ticket is no longer what `If-Match` names", body = Problem,
+                 content_type = "application/problem+json"),
+                (status = 422, description = "Another request came under this idempotency key", body = Problem,
                  content_type = "application/problem+json"),
                 Refusals, BodyRefusals
             )
@@ -258,12 +301,13 @@ macro_rules! commands {
             State(state): State<AppState>,
             caller: Caller,
             Path((tenant, number)): Path<(TenantId, i64)>,
-            extract::Json($taken): extract::Json<$body>,
-        ) -> Result<Json<TicketItem>, Error> {
+            extract::Command { body: $taken, terms }: extract::Command<$body>,
+        ) -> Result<Response, Error> {
             caller.within(Some(&tenant))?;
             let actor = caller.actor($taken.actor.clone())?;
-            let ticket = state.desk.act(&tenant, number, $command, &actor).await?;
-            Ok(Json(ticket.into()))
+            let ticket = state.desk.act_on(&tenant, number, $command, &actor, &terms).await?;
+            let changes = ticket.changes;
+            Tagged::version(&TicketItem::from(ticket), changes)?.answer(&HeaderMap::new())
         }
     )*};
 }

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::caller::{Caller, Identity};
 use crate::error::{BodyRefusals, Error, Kind, Problem, Refusals};
 use crate::extract::{Path, Query, Small};
-use crate::page::{Page, cursor, limit, not_a_cursor};
+use crate::page::{Page, limit, not_a_cursor};
 use crate::permissions::{Permission, Permissions};
 use crate::time::Time;
 use crate::{AppState, names};
@@ -105,7 +105,7 @@ pub async fn list(
     let tokens = state.desk.tokens(own, caller.own_tenant(), before, limit as u64 + 1).await?;
     let most = usize::try_from(kizashi_desk::LIMIT_MAX).unwrap_or(usize::MAX);
     let items = tokens.into_iter().map(TokenItem::from).collect();
-    Ok(Json(Page::from_source(items, limit, most, |item: &TokenItem| cursor(&[&item.id]))))
+    Ok(Json(Page::from_source(items, limit, most, |item: &TokenItem| item.id.to_string())))
 }
 
 /// A token to be.

@@ -1,12 +1,15 @@
 //! A client that holds every answer against the contract.
 
+use std::io::{BufRead as _, BufReader};
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use ureq::Agent;
 use ureq::http::{HeaderMap, Method, Request};
+use ureq::{Agent, BodyReader};
 
 use crate::contract::Contract;
+
+const EVENT_STREAM: &str = "text/event-stream";
 
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::of_the_product);
 
@@ -96,6 +99,21 @@ impl Client {
         self.send(Method::POST, path, Some("application/json"), body.to_string().into_bytes())
     }
 
+    /// Opens a stream of events.
+    #[track_caller]
+    pub fn events(&self, path: &str) -> Events {
+        let mut request = Request::builder().uri(format!("{}{path}", self.base));
+        for (header, value) in &self.headers {
+            request = request.header(header, value);
+        }
+        let response = self.agent.run(request.body(()).unwrap()).unwrap();
+        let headers = response.headers().clone();
+        let answer = Answer { status: response.status().as_u16(), headers, body: Vec::new() };
+        assert_eq!((answer.status, answer.header("content-type")), (200, EVENT_STREAM));
+        CONTRACT.hold("GET", path.split('?').next().unwrap(), &answer);
+        Events(BufReader::new(response.into_body().into_reader()))
+    }
+
     #[track_caller]
     pub fn put(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::PUT, path, Some("application/json"), body.to_string().into_bytes())
@@ -126,13 +144,65 @@ impl Client {
             None => self.agent.run(request.body(()).unwrap()),
         };
         let mut response = sent.unwrap();
-        let answer = Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_vec().unwrap(),
-        };
+        let headers = response.headers().clone();
+        let endless = headers.get("content-type").is_some_and(|value| value == EVENT_STREAM);
+        let mut body = Vec::new();
+        if !endless {
+            body = response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_vec().unwrap();
+        }
+        let answer = Answer { status: response.status().as_u16(), headers, body };
         CONTRACT.hold(&name, path.split('?').next().unwrap(), &answer);
         answer
+    }
+}
+
+/// A stream of events that is open.
+pub struct Events(BufReader<BodyReader<'static>>);
+
+/// An event as a browser would see it; a comment has the name `:`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    pub name: String,
+    pub id: Option<String>,
+    pub data: String,
+}
+
+impl Event {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.data).unwrap()
+    }
+}
+
+impl Events {
+    /// The next event or comment; `None` at the end of the stream.
+    pub fn next(&mut self) -> Option<Event> {
+        let mut event = Event::default();
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).unwrap() == 0 {
+                return None;
+            }
+            match line.trim_end_matches('\n').split_once(": ") {
+                Some(("event", name)) => name.clone_into(&mut event.name),
+                Some(("id", id)) => event.id = Some(id.to_owned()),
+                Some(("data", data)) => data.clone_into(&mut event.data),
+                Some(("", _)) => ":".clone_into(&mut event.name),
+                Some(_) => {}
+                None if event == Event::default() => {}
+                None => return Some(event),
+            }
+        }
+    }
+
+    /// The next event that is no comment.
+    #[track_caller]
+    pub fn told(&mut self) -> Event {
+        loop {
+            let event = self.next().expect("the stream goes on");
+            if event.name != ":" {
+                return event;
+            }
+        }
     }
 }
 

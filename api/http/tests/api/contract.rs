@@ -43,7 +43,7 @@ impl Contract {
             assert!(matches!(answer.status, 404 | 405), "{method} {path} is not in the document: {answer:?}");
             assert_eq!(media, "application/problem+json");
             let problem = json!({ "$ref": "#/components/schemas/Problem" });
-            return self.validate(&problem, answer);
+            return self.validate(&problem, &answer.json());
         };
         let foreseen = &operation["responses"][answer.status.to_string()];
         assert!(foreseen.is_object(), "{method} {path} may not answer {}: {}", answer.status, answer.text());
@@ -56,18 +56,18 @@ impl Contract {
         };
         let form = content.get(media).unwrap_or_else(|| panic!("{method} {path} may not answer with {media:?}"));
         if media.ends_with("json") {
-            self.validate(&form["schema"], answer);
+            self.validate(&form["schema"], &answer.json());
         }
     }
 
+    /// Panics unless the value has the shape.
     #[track_caller]
-    fn validate(&self, schema: &Value, answer: &Answer) {
+    pub fn validate(&self, schema: &Value, value: &Value) {
         let mut whole = json!({ "components": self.0["components"] });
         whole.as_object_mut().unwrap().extend(schema.as_object().unwrap().clone());
         let validator = jsonschema::draft202012::new(&whole).unwrap();
-        let value = answer.json();
         let wrong: Vec<String> =
-            validator.iter_errors(&value).map(|e| format!("{} at {}", e, e.instance_path())).collect();
+            validator.iter_errors(value).map(|e| format!("{} at {}", e, e.instance_path())).collect();
         assert!(wrong.is_empty(), "{wrong:#?} in {value:#}");
     }
 }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use kizashi_desk::Desk;
 use kizashi_engine::{Engine, EngineConfig, rows};
 use kizashi_http::{
-    AppState, CheckInfo, Health, HttpConfig, ImportReport, ImportRequest, Importer, Metrics, RejectedPoint,
+    AppState, CheckInfo, Health, HttpConfig, ImportReport, ImportRequest, Importer, Live, Metrics, RejectedPoint,
 };
 use kizashi_model::clock::Hand;
 use kizashi_model::tables::Table;
@@ -128,6 +128,7 @@ impl Server {
             metrics: Arc::new(Metrics::new()),
             checks: Arc::new(move || checks.clone()),
             importer: importer.clone(),
+            live: Live::new(),
         };
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -187,6 +188,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.state.live.close();
         self.importer.gate.close();
         if let Some(served) = self.served.take() {
             let _ = self.runtime.block_on(served);

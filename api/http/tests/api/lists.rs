@@ -78,9 +78,53 @@ fn a_parameter_that_is_wrong_is_named() {
     let problem = server.admin().get("/api/v1/results?limit=5000").problem(400, "invalid-parameter");
     assert_eq!(problem["detail"], "limit is 5000: ask for 1 to 1000 and follow `next`");
     for list in ["checks", "problems", "tickets", "findings", "predictions"] {
-        server.admin().get(&format!("/api/v1/{list}?before=1~2~3~4")).problem(400, "invalid-parameter");
+        for before in ["1~2~3~4", "-slot", "-slot~x~y", "-number~1~2~No", "check_id~x~a~b"] {
+            let problem =
+                server.admin().get(&format!("/api/v1/{list}?before={before}")).problem(400, "invalid-parameter");
+            assert_eq!(problem["field"], "before", "{list} {before}: {problem}");
+        }
+        let problem = server.admin().get(&format!("/api/v1/{list}?sort=colour")).problem(400, "invalid-parameter");
+        assert_eq!(problem["field"], "sort", "{problem}");
         server.admin().get(&format!("/api/v1/{list}?limit=0")).problem(400, "invalid-parameter");
     }
+}
+
+#[test]
+fn every_list_takes_the_same_words() {
+    let paths = &crate::client::CONTRACT.0["paths"];
+    for list in ["checks", "results", "problems", "tickets", "findings", "predictions"] {
+        let parameters = paths[format!("/api/v1/{list}")]["get"]["parameters"].as_array().unwrap();
+        let names: Vec<_> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        for word in ["tenant", "check_id", "sort", "limit", "before"] {
+            assert!(names.contains(&word), "{list} has no {word}");
+        }
+        assert!(list == "checks" || (names.contains(&"from") && names.contains(&"to")), "{list} has no span of time");
+    }
+}
+
+#[test]
+fn a_list_can_be_read_in_every_order_and_a_cursor_belongs_to_one() {
+    let row = |n: i64| {
+        json!({ "tenant": "alpha", "check_id": "disk:/", "prediction_id": format!("p~{n}"), "phase": "made",
+                "made_at": at(n / 2), "expected_at": at(1_000 - n), "evidence": "{}" })
+    };
+    let server = Server::with(Setup::default().rows(Table::Predictions, (0..7).map(row).collect()));
+    let list = "/api/v1/predictions?";
+    let forwards: Vec<_> = (0..7).map(|n| format!("p~{n}")).collect();
+    let backwards: Vec<_> = forwards.iter().rev().cloned().collect();
+    for (sort, expected) in [
+        ("", &backwards),
+        ("sort=-made_at&", &backwards),
+        ("sort=made_at&", &forwards),
+        ("sort=expected_at&", &backwards),
+        ("sort=-expected_at&", &forwards),
+    ] {
+        let (sizes, items) = every_page(&server, &format!("{list}{sort}"), 3);
+        assert_eq!((sizes, &ids(&items, "prediction_id")), (vec![3, 3, 1], expected), "{sort}");
+    }
+    let next = server.admin().get(&format!("{list}limit=1")).ok()["next"].as_str().unwrap().to_owned();
+    let other = format!("{list}limit=1&sort=expected_at&before={}", encoded(&next));
+    assert_eq!(server.admin().get(&other).problem(400, "invalid-parameter")["field"], "before");
 }
 
 #[test]
@@ -219,4 +263,8 @@ fn checks_are_what_is_configured_joined_with_how_it_stands() {
     assert_eq!(only("state=CRITICAL"), ["web"]);
     assert_eq!(only("tenant=alpha"), ["off", "web"]);
     assert_eq!(only("check_id=gw"), ["gw"]);
+    assert_eq!(only("sort=-state"), ["web", "imported", "off", "gw"], "the worst first, those without a result last");
+    let (_, items) = every_page(&server, "/api/v1/checks?sort=-state&", 1);
+    assert_eq!(ids(&items, "check_id"), ["web", "imported", "off", "gw"]);
+    assert_eq!(only("sort=-since").len(), 4);
 }

@@ -4,16 +4,20 @@
 
 mod access;
 mod bodies;
+mod catalog;
 mod client;
 mod contract;
 mod document;
+mod events;
 mod fixture;
 mod lists;
 mod metrics;
 mod people;
 mod permissions;
+mod series;
 mod server;
 mod sessions;
+mod single;
 mod sql;
 mod status_page;
 mod tenancy;

@@ -127,6 +127,14 @@ fn tickets_of_all_tenants_are_listed_in_pages_and_a_tenant_narrows_them() {
 
     let count =
         |query: &str| server.admin().get(&format!("/api/v1/tickets?{query}")).ok()["items"].as_array().unwrap().len();
+    server.admin().post("/api/v1/tickets/alpha/2/prioritise", &json!({ "priority": 1 })).ok();
+    server.admin().post("/api/v1/tickets/beta/3/assign", &json!({ "assignee": "sato" })).ok();
+    let urgent = server.admin().get("/api/v1/tickets?sort=priority&limit=1").ok();
+    assert_eq!((&urgent["items"][0]["tenant"], &urgent["items"][0]["number"]), (&json!("alpha"), &json!(2)));
+    let behind = encoded(urgent["next"].as_str().unwrap());
+    assert_eq!(count(&format!("sort=priority&before={behind}")), 7);
+    assert_eq!((count("assignee=sato"), count("assignee=nobody")), (1, 0));
+    assert_eq!((count(&format!("from={}", NOW.0)), count(&format!("to={}", NOW.0))), (8, 0));
     assert_eq!(count("tenant=alpha"), 4);
     assert_eq!(count("tenant=alpha&check_id=check-2"), 1);
     assert_eq!((count("status=open&kind=incident"), count("status=closed"), count("kind=prediction")), (8, 0, 0));

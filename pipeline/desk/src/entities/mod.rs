@@ -6,6 +6,7 @@ pub mod consumer_offset;
 pub mod consumer_sequence;
 pub mod foresight_record;
 pub mod foresight_state;
+pub mod idempotency_key;
 pub mod identity;
 pub mod outbox;
 pub mod person;

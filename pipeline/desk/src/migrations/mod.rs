@@ -9,6 +9,7 @@ mod m0002_tickets;
 mod m0003_foresight;
 mod m0004_identity;
 mod m0005_people;
+mod m0006_idempotency;
 
 pub struct Migrator;
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_foresight::Migration),
             Box::new(m0004_identity::Migration),
             Box::new(m0005_people::Migration),
+            Box::new(m0006_idempotency::Migration),
         ]
     }
 }

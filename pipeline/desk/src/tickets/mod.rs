@@ -2,6 +2,7 @@
 
 pub mod closure;
 mod consumer;
+mod once;
 mod read;
 mod store;
 mod workflow;
@@ -18,7 +19,7 @@ pub const ACTOR: &str = "desk";
 pub const LIMIT_MAX: u64 = 1_000;
 
 /// A ticket as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ticket {
     pub tenant: TenantId,
     /// Counts from 1 within the tenant, without gaps.
@@ -39,6 +40,8 @@ pub struct Ticket {
     pub opened_at_ms: Timestamp,
     /// When the desk last wrote it.
     pub updated_at_ms: Timestamp,
+    /// Entries in its history: the version of the ticket.
+    pub changes: i64,
     pub recorded: bool,
 }
 
@@ -69,19 +72,60 @@ pub struct TicketDetail {
     pub history: Vec<HistoryEntry>,
 }
 
-/// Which tickets to list; the newest number first.
+/// By what tickets are ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TicketOrder {
+    /// The newest number first.
+    #[default]
+    Newest,
+    Oldest,
+    /// Priority 1 first.
+    MostUrgent,
+    UpdatedLast,
+    OpenedLast,
+    OpenedFirst,
+}
+
+/// Where a ticket stands in an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketPlace {
+    /// Its value in the order's column.
+    pub value: i64,
+    pub number: i64,
+    pub tenant: TenantId,
+}
+
+impl Ticket {
+    /// Where it stands: hand this to [`TicketFilter::after`] for the tickets behind it.
+    #[must_use]
+    pub fn place(&self, order: TicketOrder) -> TicketPlace {
+        let value = match order {
+            TicketOrder::Newest | TicketOrder::Oldest => self.number,
+            TicketOrder::MostUrgent => i64::from(self.priority),
+            TicketOrder::UpdatedLast => self.updated_at_ms.0,
+            TicketOrder::OpenedLast | TicketOrder::OpenedFirst => self.opened_at_ms.0,
+        };
+        TicketPlace { value, number: self.number, tenant: self.tenant.clone() }
+    }
+}
+
+/// Which tickets to list.
 #[derive(Clone, Debug)]
 pub struct TicketFilter {
     pub tenant: Option<TenantId>,
     pub status: Option<TicketStatus>,
     pub kind: Option<TicketKind>,
     pub check_id: Option<CheckId>,
+    pub assignee: Option<String>,
+    /// Opened at or after this time.
+    pub from: Option<Timestamp>,
+    /// Opened before this time.
+    pub to: Option<Timestamp>,
+    pub order: TicketOrder,
     /// At most this many; never more than [`LIMIT_MAX`].
     pub limit: u64,
-    /// Goes on after a page: only numbers below.
-    pub before_number: Option<i64>,
-    /// The tenant of the page's last ticket, which `before_number` needs when there is no `tenant`: numbers count within one.
-    pub before_tenant: Option<TenantId>,
+    /// Goes on behind the last ticket of a page in the same order.
+    pub after: Option<TicketPlace>,
 }
 
 impl Default for TicketFilter {
@@ -91,12 +135,37 @@ impl Default for TicketFilter {
             status: None,
             kind: None,
             check_id: None,
+            assignee: None,
+            from: None,
+            to: None,
+            order: TicketOrder::default(),
             limit: 100,
-            before_number: None,
-            before_tenant: None,
+            after: None,
         }
     }
 }
+
+/// On what terms a command is done.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// Only if the ticket has as many changes as one of these: it is what the caller has seen.
+    pub seen: Option<Vec<i64>>,
+    /// The command, sent again, does nothing and gets the first answer again.
+    pub once: Option<Once>,
+}
+
+/// How a command is known again for [`ONCE_KEPT_MS`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// Whose key it is.
+    pub caller: String,
+    pub key: String,
+    /// Of the whole request: another one under the same key is refused.
+    pub fingerprint: String,
+}
+
+/// How long a key is kept.
+pub const ONCE_KEPT_MS: i64 = 24 * 3_600_000;
 
 /// What a person may do to a ticket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

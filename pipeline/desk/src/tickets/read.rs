@@ -1,45 +1,29 @@
 //! Reading tickets. Every read has a limit.
 
 use kizashi_model::{TenantId, TicketAction, TicketStatus, Timestamp};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 
 use super::closure::ClosureCode;
-use super::{ACTOR, HistoryEntry, LIMIT_MAX, Ticket, TicketDetail, TicketFilter, Work, store};
+use super::{
+    ACTOR, HistoryEntry, LIMIT_MAX, Ticket, TicketDetail, TicketFilter, TicketOrder, TicketPlace, Work, store,
+};
 use crate::entities::{ticket, ticket_history};
 use crate::{Desk, DeskError};
 
 impl Desk {
-    /// Tickets by the filter, the newest number first.
+    /// Tickets by the filter, in its order; within a value of the order's column the newest number first, then by tenant.
     ///
     /// # Errors
-    /// `Invalid` for a `before_number` without any tenant; otherwise when the database cannot be read.
+    /// When the database cannot be read.
     pub async fn tickets(&self, filter: &TicketFilter) -> Result<Vec<Ticket>, DeskError> {
-        if filter.before_number.is_some() && filter.tenant.is_none() && filter.before_tenant.is_none() {
-            return Err(DeskError::Invalid("name a tenant to page by ticket number: numbers count within one".into()));
+        let (column, descending) = ordered_by(filter.order);
+        let mut query = ticket::Entity::find().filter(matching(filter));
+        if let Some(place) = &filter.after {
+            query = query.filter(behind(place, column, descending));
         }
-        let mut matching = Condition::all();
-        if let Some(tenant) = &filter.tenant {
-            matching = matching.add(ticket::Column::Tenant.eq(tenant.as_str()));
-        }
-        if let Some(status) = filter.status {
-            matching = matching.add(ticket::Column::Status.eq(status.as_str()));
-        }
-        if let Some(kind) = filter.kind {
-            matching = matching.add(ticket::Column::Kind.eq(kind.as_str()));
-        }
-        if let Some(check) = &filter.check_id {
-            matching = matching.add(ticket::Column::CheckId.eq(check.as_str()));
-        }
-        if let Some(before) = filter.before_number {
-            let mut beyond = Condition::any().add(ticket::Column::Number.lt(before));
-            if let Some(tenant) = &filter.before_tenant {
-                let same = Condition::all().add(ticket::Column::Number.eq(before));
-                beyond = beyond.add(same.add(ticket::Column::Tenant.gt(tenant.as_str())));
-            }
-            matching = matching.add(beyond);
-        }
-        let rows = ticket::Entity::find()
-            .filter(matching)
+        let direction = if descending { Order::Desc } else { Order::Asc };
+        let rows = query
+            .order_by(column, direction)
             .order_by_desc(ticket::Column::Number)
             .order_by_asc(ticket::Column::Tenant)
             .limit(filter.limit.min(LIMIT_MAX))
@@ -94,6 +78,38 @@ impl Desk {
         let Some(newest) = newest.map(entry).transpose()? else { return Ok(None) };
         Ok(Some(Work { actor: newest.actor, action: newest.action, at_ms: newest.at_ms, comment: newest.comment }))
     }
+}
+
+/// The column, and whether its highest value comes first.
+fn ordered_by(order: TicketOrder) -> (ticket::Column, bool) {
+    match order {
+        TicketOrder::Newest => (ticket::Column::Number, true),
+        TicketOrder::Oldest => (ticket::Column::Number, false),
+        TicketOrder::MostUrgent => (ticket::Column::Priority, false),
+        TicketOrder::UpdatedLast => (ticket::Column::UpdatedAtMs, true),
+        TicketOrder::OpenedLast => (ticket::Column::OpenedAtMs, true),
+        TicketOrder::OpenedFirst => (ticket::Column::OpenedAtMs, false),
+    }
+}
+
+fn matching(filter: &TicketFilter) -> Condition {
+    Condition::all()
+        .add_option(filter.tenant.as_ref().map(|tenant| ticket::Column::Tenant.eq(tenant.as_str())))
+        .add_option(filter.status.map(|status| ticket::Column::Status.eq(status.as_str())))
+        .add_option(filter.kind.map(|kind| ticket::Column::Kind.eq(kind.as_str())))
+        .add_option(filter.check_id.as_ref().map(|check| ticket::Column::CheckId.eq(check.as_str())))
+        .add_option(filter.assignee.as_ref().map(|person| ticket::Column::Assignee.eq(person.as_str())))
+        .add_option(filter.from.map(|from| ticket::Column::OpenedAtMs.gte(from.0)))
+        .add_option(filter.to.map(|to| ticket::Column::OpenedAtMs.lt(to.0)))
+}
+
+fn behind(place: &TicketPlace, column: ticket::Column, descending: bool) -> Condition {
+    let further = if descending { column.lt(place.value) } else { column.gt(place.value) };
+    let same_number = Condition::all()
+        .add(ticket::Column::Number.eq(place.number))
+        .add(ticket::Column::Tenant.gt(place.tenant.as_str()));
+    let within = Condition::any().add(ticket::Column::Number.lt(place.number)).add(same_number);
+    Condition::any().add(further).add(Condition::all().add(column.eq(place.value)).add(within))
 }
 
 fn entry(row: ticket_history::Model) -> Result<HistoryEntry, DeskError> {

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::workflow::{self, Cause, Entry};
-use super::{Ticket, TicketCommand};
+use super::{Terms, Ticket, TicketCommand, once};
 use crate::entities::{ticket, ticket_history};
 use crate::{Desk, DeskError, monitor, outbox};
 
@@ -23,9 +23,34 @@ impl Desk {
         command: TicketCommand,
         actor: &str,
     ) -> Result<Ticket, DeskError> {
+        self.act_on(tenant, number, command, actor, &Terms::default()).await
+    }
+
+    /// As [`Desk::act`], on the caller's terms, which are judged in the transaction that does the command.
+    ///
+    /// # Errors
+    /// Also `Stale` and `KeyReused`.
+    pub async fn act_on(
+        &self,
+        tenant: &TenantId,
+        number: i64,
+        command: TicketCommand,
+        actor: &str,
+        terms: &Terms,
+    ) -> Result<Ticket, DeskError> {
         let now = self.inner.clock.now();
         let writing = self.inner.database.begin().await?;
-        let result = act(&writing.transaction, tenant, number, command, actor, now).await;
+        let db = &writing.transaction;
+        let result = async {
+            let Some(once) = &terms.once else { return act(db, tenant, number, command, actor, terms, now).await };
+            if let Some(first) = once::answered(db, once, now).await? {
+                return Ok(first);
+            }
+            let ticket = act(db, tenant, number, command, actor, terms, now).await?;
+            once::keep(db, once, &ticket, now).await?;
+            Ok(ticket)
+        };
+        let result = result.await;
         writing.end(result).await
     }
 }
@@ -36,10 +61,14 @@ async fn act(
     number: i64,
     command: TicketCommand,
     actor: &str,
+    terms: &Terms,
     now: Timestamp,
 ) -> Result<Ticket, DeskError> {
     let row = find(db, tenant, number).await?.ok_or_else(|| DeskError::ticket_not_found(number))?;
     let (id, sequence, before) = (row.id, row.sequence, shown(row)?);
+    if terms.seen.as_ref().is_some_and(|seen| !seen.contains(&sequence)) {
+        return Err(DeskError::Stale { number, changes: sequence });
+    }
     match workflow::act(&before, command, actor, now)? {
         None => Ok(before),
         Some((after, entry)) => write(db, Some((id, sequence)), after, entry, now).await,
@@ -99,6 +128,7 @@ async fn write(
     now: Timestamp,
 ) -> Result<Ticket, DeskError> {
     let sequence = known.map_or(0, |(_, newest)| newest) + 1;
+    ticket.changes = sequence;
     if known.is_none() {
         ticket.number = newest_number(db, &ticket.tenant).await? + 1;
     }
@@ -191,6 +221,7 @@ pub(super) fn shown(row: ticket::Model) -> Result<Ticket, DeskError> {
         closure_code: row.closure_code,
         opened_at_ms: Timestamp(row.opened_at_ms),
         updated_at_ms: Timestamp(row.updated_at_ms),
+        changes: row.sequence,
         recorded: row.recorded,
     })
 }

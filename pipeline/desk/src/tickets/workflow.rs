@@ -187,6 +187,7 @@ pub(crate) fn open(cause: &Cause, now: Timestamp) -> Option<(Ticket, Entry)> {
         closure_code: None,
         opened_at_ms: entry.at_ms,
         updated_at_ms: now,
+        changes: 0,
         recorded,
     };
     Some((ticket, entry))

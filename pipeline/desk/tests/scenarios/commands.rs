@@ -1,6 +1,6 @@
 //! What people may do to a ticket, and what is refused.
 
-use kizashi_desk::{DeskError, TicketCommand};
+use kizashi_desk::{DeskError, ONCE_KEPT_MS, Once, Terms, TicketCommand};
 use kizashi_model::{TicketAction, TicketStatus};
 
 use crate::support::{World, opened, tenant};
@@ -136,4 +136,47 @@ async fn who_worked_on_a_ticket_is_on_record() {
     assert_eq!((work.actor.as_str(), work.action), ("ken", TicketAction::Commented));
     assert_eq!(work.comment.as_deref(), Some("removed old logs"));
     assert_eq!(world.desk.worked_on(&tenant(), "incident:none").await.unwrap(), None);
+}
+
+fn once(key: &str, fingerprint: &str) -> Terms {
+    let once = Once { caller: "mika".into(), key: key.into(), fingerprint: fingerprint.into() };
+    Terms { once: Some(once), ..Terms::default() }
+}
+
+fn comment(text: &str) -> TicketCommand {
+    TicketCommand::Comment { comment: text.into() }
+}
+
+#[tokio::test]
+async fn a_command_on_what_was_seen_is_refused_when_the_ticket_has_changed() {
+    let world = with_a_ticket().await;
+    let seen = |changes: &[i64]| Terms { seen: Some(changes.to_vec()), ..Terms::default() };
+    let act = async |terms: Terms| world.desk.act_on(&tenant(), 1, comment("x"), "mika", &terms).await;
+    assert_eq!(act(seen(&[1])).await.unwrap().changes, 2);
+    let error = act(seen(&[1])).await.unwrap_err();
+    assert!(matches!(error, DeskError::Stale { number: 1, changes: 2 }), "{error}");
+    assert_eq!(act(seen(&[7, 2])).await.unwrap().changes, 3);
+    assert!(matches!(act(seen(&[])).await, Err(DeskError::Stale { .. })));
+}
+
+#[tokio::test]
+async fn a_command_that_is_sent_again_is_done_once_and_answered_alike() {
+    let world = with_a_ticket().await;
+    let send = async |text: &str, key: &str, fingerprint: &str| {
+        world.desk.act_on(&tenant(), 1, comment(text), "mika", &once(key, fingerprint)).await
+    };
+    let first = send("hello", "k1", "a").await.unwrap();
+    world.desk.act(&tenant(), 1, comment("in between"), "ken").await.unwrap();
+    assert_eq!(send("hello", "k1", "a").await.unwrap(), first, "as it was then");
+    assert_eq!(world.desk.ticket(&tenant(), 1).await.unwrap().unwrap().history.len(), 3);
+    let error = send("other", "k1", "b").await.unwrap_err();
+    assert!(matches!(error, DeskError::KeyReused(_)), "{error}");
+    assert_eq!(send("hello", "k2", "a").await.unwrap().changes, 4, "another key is another command");
+
+    // What was refused is not kept: it may be mended and sent again.
+    assert!(matches!(send(" ", "k3", "c").await, Err(DeskError::Invalid(_))));
+    assert_eq!(send("hello", "k3", "d").await.unwrap().changes, 5);
+
+    world.hand.advance_ms(ONCE_KEPT_MS);
+    assert_eq!(send("other", "k1", "b").await.unwrap().changes, 6, "after a day a key is free again");
 }

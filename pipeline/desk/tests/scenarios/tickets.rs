@@ -1,6 +1,6 @@
 //! Problems, findings and predictions as tickets.
 
-use kizashi_desk::{TicketCommand, TicketFilter};
+use kizashi_desk::{TicketCommand, TicketFilter, TicketOrder};
 use kizashi_model::{
     Event, Finding, Outcome, Prediction, ProblemEvent, ProblemPhase, State, TicketAction, TicketKind, TicketStatus,
     Timestamp, Topic,
@@ -204,20 +204,51 @@ async fn tickets_are_listed_by_the_filter_and_page_by_page() {
         limit: 10,
         ..TicketFilter::default()
     };
-    let (mut before, mut numbers) = (None, Vec::new());
+    let (mut after, mut numbers) = (None, Vec::new());
     loop {
-        let page = TicketFilter { before_number: before, ..of_findings.clone() };
+        let page = TicketFilter { after, ..of_findings.clone() };
         let page = world.desk.tickets(&page).await.unwrap();
         assert!(page.len() <= 10);
         let Some(last) = page.last() else { break };
-        before = Some(last.number);
+        after = Some(last.place(of_findings.order));
         numbers.extend(page.iter().map(|t| t.number));
     }
     assert_eq!(numbers.len(), 25);
     assert!(numbers.is_sorted_by(|a, b| a > b));
-    let without_tenant = TicketFilter { before_number: Some(5), ..TicketFilter::default() };
-    let error = world.desk.tickets(&without_tenant).await.unwrap_err().to_string();
-    assert!(error.contains("name a tenant"), "{error}");
+}
+
+#[tokio::test]
+async fn tickets_of_all_tenants_come_in_any_order_and_no_page_repeats_or_skips_one() {
+    let world = World::new().await;
+    let findings: Vec<_> = (1..=9).map(|n| finding(&format!("f{n}"))).collect();
+    world.publish(&findings).await;
+    world.publish(&[opened()]).await;
+    world.drain().await;
+    for number in [2, 5, 6] {
+        world.desk.act(&tenant(), number, TicketCommand::Prioritise { priority: 1 }, "mika").await.unwrap();
+    }
+    for (order, first) in [
+        (TicketOrder::MostUrgent, Some([6, 5, 2])),
+        (TicketOrder::Oldest, Some([1, 2, 3])),
+        (TicketOrder::Newest, Some([10, 9, 8])),
+        (TicketOrder::UpdatedLast, Some([10, 9, 8])),
+        (TicketOrder::OpenedFirst, None),
+        (TicketOrder::OpenedLast, None),
+    ] {
+        let (mut after, mut numbers) = (None, Vec::new());
+        loop {
+            let page = TicketFilter { order, after, limit: 2, ..TicketFilter::default() };
+            let page = world.desk.tickets(&page).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.place(order));
+            numbers.extend(page.iter().map(|t| t.number));
+        }
+        assert!(first.is_none_or(|first| numbers[..3] == first), "{order:?}: {numbers:?}");
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=10).collect::<Vec<_>>(), "{order:?}");
+    }
+    let mine = TicketFilter { assignee: Some("ken".into()), ..TicketFilter::default() };
+    assert_eq!(world.desk.tickets(&mine).await.unwrap().len(), 0);
 }
 
 #[tokio::test]

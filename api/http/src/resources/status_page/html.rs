@@ -1,34 +1,16 @@
 //! The status page as HTML. Every value passes [`Text`], which escapes it.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 
 use kizashi_desk::Ticket;
 
 use super::overview::{Checks, Overview, ROWS_MAX};
 use super::words::{Lang, Words};
 use crate::Component;
+use crate::escape::Text;
 use crate::resources::checks::Check;
 use crate::resources::predictions::Prediction;
 use crate::time::Time;
-
-/// Text in HTML, escaped for content and for attributes in double quotes.
-struct Text<T>(T);
-
-impl<T: Display> Display for Text<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.to_string().chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                c => write!(f, "{c}")?,
-            }
-        }
-        Ok(())
-    }
-}
 
 /// The form that signs in. Tells nothing but whether the server is ready.
 pub fn enter(lang: Lang, ready: bool, wrong: Option<&str>) -> String {

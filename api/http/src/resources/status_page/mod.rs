@@ -32,6 +32,7 @@ const HTML: &str = "text/html; charset=utf-8";
 #[into_params(parameter_in = Query)]
 pub struct Choice {
     /// `ja` or `en`; otherwise as `Accept-Language` says.
+    #[param(inline)]
     lang: Option<Lang>,
     /// Only this tenant.
     #[param(value_type = Option<String>, example = "default")]

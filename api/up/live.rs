@@ -1,0 +1,170 @@
+//! Feeds the event stream: a consumer of its own that begins at the end of the log and keeps nothing. What it does not
+//! understand it leaves out; the lake keeps such records with the reason.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use kizashi_http::{Change, Changed, Live};
+use kizashi_model::envelope::{self, EventType, HEADER_TENANT, HEADER_TYPE};
+use kizashi_model::{DecodeError, EventBody, Offsets, Topic};
+use kizashi_relay::{Batch, Consumer, Polled, RecordRef, Relay, RelayError};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// The consumer group. It holds no records back for longer than it takes to read them.
+const GROUP: &str = "live";
+const RECORDS_MAX: usize = 2_000;
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long an idle consumer waits at a time: a stop is noticed within it.
+const IDLE: Duration = Duration::from_millis(250);
+/// Changes gather for so long, so that every client is written to a few times a second however many changes there are.
+const GATHER: Duration = Duration::from_millis(150);
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// Runs until `stop`, then ends every stream.
+///
+/// # Errors
+/// What waiting does not mend: a relay that is damaged or refuses.
+pub async fn run(live: Live, relay: Arc<dyn Relay>, stop: CancellationToken) -> Result<()> {
+    let _closing = Closing(live.clone());
+    let Some(ends) = ends(relay.as_ref(), &stop).await? else { return Ok(()) };
+    let stop = stop.child_token();
+    // A caller that drops this future stops the thread too.
+    let _stop_with_caller = stop.clone().drop_guard();
+    let (done, finished) = oneshot::channel();
+    let feeder =
+        Feeder { live, stop, runtime: Handle::current(), at: Arc::new(Mutex::new(ends)), backoff: BACKOFF_MIN };
+    let body = move || {
+        // The caller may be gone; then nobody asks.
+        let _ = done.send(feeder.run(relay.as_ref()));
+    };
+    thread::Builder::new().name(GROUP.to_owned()).spawn(body).context("no thread for the event stream")?;
+    finished.await.map_err(|_| anyhow!("the thread of the event stream died; its message is above"))?
+}
+
+/// Streams end with their source, or the server would wait for their clients.
+struct Closing(Live);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Where the log ends now, once the relay says so; `None` when stopped meanwhile.
+async fn ends(relay: &dyn Relay, stop: &CancellationToken) -> Result<Option<Offsets>> {
+    let mut backoff = BACKOFF_MIN;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            ends = relay.end_offsets(&Topic::ALL) => match ends {
+                Ok(ends) => return Ok(Some(ends)),
+                Err(error) if error.may_retry() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
+        }
+    }
+}
+
+struct Feeder {
+    live: Live,
+    stop: CancellationToken,
+    runtime: Handle,
+    /// The next offset of every partition: also where it goes on when a partition comes back.
+    at: Arc<Mutex<Offsets>>,
+    backoff: Duration,
+}
+
+impl Feeder {
+    fn run(mut self, relay: &dyn Relay) -> Result<()> {
+        let Some(mut consumer) = self.join(relay)? else { return Ok(()) };
+        let mut batch = Batch::default();
+        while !self.stop.is_cancelled() {
+            match consumer.poll(&mut batch, RECORDS_MAX, BYTES_MAX, IDLE) {
+                // Said at once, so that nothing is held back for a partition in which nothing happens.
+                Ok(Polled::Reassigned(_)) => consumer.committed(&self.at()),
+                Ok(Polled::Records) if batch.is_empty() => self.backoff = BACKOFF_MIN,
+                Ok(Polled::Records) => {
+                    self.live.publish(&batch.iter().filter_map(|record| change(&record)).collect::<Vec<_>>());
+                    self.advance(&batch);
+                    consumer.committed(&self.at());
+                    self.backoff = BACKOFF_MIN;
+                    self.pause(GATHER);
+                }
+                Err(error) if error.may_retry() => self.wait_after(&error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins the group, waiting for the relay. `None` when stopped meanwhile.
+    fn join(&mut self, relay: &dyn Relay) -> Result<Option<Box<dyn Consumer>>> {
+        while !self.stop.is_cancelled() {
+            let at = self.at.clone();
+            // A partition that was added later is read from its beginning.
+            let start = move |partition| Ok(at.lock().unwrap_or_else(PoisonError::into_inner).get(partition));
+            match relay.consumer(GROUP, &Topic::ALL, Box::new(start)) {
+                Ok(consumer) => return Ok(Some(consumer)),
+                Err(error) if error.may_retry() => self.wait_after(&error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    fn at(&self) -> Offsets {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn advance(&self, batch: &Batch) {
+        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        for record in batch.iter() {
+            at.advance(record.at(), record.offset() + 1);
+        }
+    }
+
+    /// Says the failure once, then waits longer each time until something succeeds.
+    fn wait_after(&mut self, error: &RelayError) {
+        if self.backoff == BACKOFF_MIN {
+            warn!("the event stream waits and tries again: {error}");
+        }
+        self.pause(self.backoff);
+        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+    }
+
+    fn pause(&self, wait: Duration) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        });
+    }
+}
+
+fn change(record: &RecordRef<'_>) -> Option<Change> {
+    let at = record.at();
+    let body = match envelope::declared_type(at.topic, record.header(HEADER_TYPE)).ok()? {
+        EventType::CheckResult => Changed::CheckResult(decoded(record).ok()?),
+        EventType::CheckRetired => Changed::CheckRetired(decoded(record).ok()?),
+        EventType::Problem => Changed::Problem(decoded(record).ok()?),
+        EventType::TicketEvent => Changed::Ticket(decoded(record).ok()?),
+        EventType::Finding => Changed::Finding(decoded(record).ok()?),
+        EventType::Prediction => Changed::Prediction(decoded(record).ok()?),
+    };
+    Some(Change { at, offset: record.offset(), body })
+}
+
+fn decoded<B: EventBody>(record: &RecordRef<'_>) -> Result<B, DecodeError> {
+    envelope::decode(record.header(HEADER_TENANT), record.payload(), record.received())
+}
