@@ -156,7 +156,7 @@ fn greet(loaded: &Loaded, address: &str, token: &Token, first: Option<&FirstAdmi
         .as_ref()
         .map_or_else(|| "embedded, in the data folder".to_owned(), |k| format!("Kafka at {}", k.bootstrap_servers));
     println!("Kizashi {} is up", env!("CARGO_PKG_VERSION"));
-    println!("  status    http://{address}/");
+    println!("  portal    http://{address}/");
     println!(
         "  checks    {} ({} of this host)",
         loaded.checks.len(),

@@ -18,7 +18,7 @@ use crate::resources::{
     access_log, catalog, checks, docs, events, findings, health, import, metrics, openapi, people, predictions,
     problems, readiness, results, series, session, sql, status_page, tickets, tokens,
 };
-use crate::{AppState, auth, middleware};
+use crate::{AppState, auth, middleware, portal};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -47,7 +47,8 @@ use crate::{AppState, auth, middleware};
         (name = "events", description = "Changes as they happen"),
         (name = "import", description = "Recordings onto a check"),
         (name = "server", description = "The server itself"),
-        (name = "status page", description = "One plain page for people"),
+        (name = "portal", description = "The pages for people"),
+        (name = "status page", description = "One plain page that works without a script"),
     )
 )]
 struct Base;
@@ -105,6 +106,9 @@ fn probes() -> OpenApiRouter<AppState> {
 
 fn open() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
+        .routes(anyone(routes!(portal::index)))
+        .routes(anyone(routes!(portal::asset)))
+        .routes(anyone(routes!(portal::icon)))
         .routes(anyone(routes!(status_page::show, status_page::enter)))
         .routes(anyone(routes!(status_page::leave)))
         .routes(anyone(routes!(status_page::style)))

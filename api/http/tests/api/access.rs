@@ -73,7 +73,7 @@ fn liveness_needs_no_token_and_the_reasons_of_readiness_do() {
 #[test]
 fn no_answer_may_be_cached_or_framed() {
     let server = Server::start();
-    for path in ["/", "/api/v1/checks", "/nothing"] {
+    for path in ["/status", "/api/v1/checks", "/nothing"] {
         let answer = server.admin().get(path);
         assert_eq!(answer.header("cache-control"), "no-store");
         assert_eq!(answer.header("x-content-type-options"), "nosniff");

@@ -14,6 +14,7 @@ mod lists;
 mod metrics;
 mod people;
 mod permissions;
+mod portal;
 mod series;
 mod server;
 mod sessions;

@@ -19,7 +19,7 @@ pub fn enter(lang: Lang, ready: bool, wrong: Option<&str>) -> String {
     let wrong = wrong.map_or(String::new(), |why| format!(r#"<p class="error" role="alert">{why}</p>"#));
     let body = format!(
         r#"<p>{readiness}</p>{wrong}
-<form method="post" action="./?lang={code}">
+<form method="post" action="?lang={code}">
 <label>{name} <input name="name" autocomplete="username" autocapitalize="none" required autofocus></label>
 <label>{password} <input type="password" name="password" autocomplete="current-password" required></label>
 <button type="submit">{enter}</button>
@@ -41,7 +41,7 @@ pub fn status(lang: Lang, o: &Overview) -> String {
     let body = format!(
         r#"<p>{as_of} <time datetime="{iso}">{now}</time> · {tenant} · {readiness}</p>
 {components}{checks}{tickets}{predictions}
-<footer><form method="post" action="leave?lang={code}"><button type="submit">{leave}</button></form></footer>"#,
+<footer><form method="post" action="status/leave?lang={code}"><button type="submit">{leave}</button></form></footer>"#,
         as_of = w.as_of,
         iso = o.now.0,
         now = o.now,
@@ -66,10 +66,10 @@ fn document(w: &Words, tenant: &str, body: &str) -> String {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<link rel="stylesheet" href="style.css">
+<link rel="stylesheet" href="status/style.css">
 </head>
 <body>
-<header><h1>{title}</h1> <a href="./?lang={other}{tenant}" lang="{other}" hreflang="{other}">{other_name}</a></header>
+<header><h1>{title}</h1> <a href="?lang={other}{tenant}" lang="{other}" hreflang="{other}">{other_name}</a></header>
 <main>{body}</main>
 </body>
 </html>

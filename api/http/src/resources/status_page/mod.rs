@@ -1,4 +1,4 @@
-//! One plain page at `/`: checks by state, open tickets, predictions, components. Rendered here, with no script and nothing
+//! One plain page at `/status`: checks by state, open tickets, predictions, components. Rendered here, with no script and nothing
 //! from another host. It shows tenants' data, so it needs a session or a token like the API does; a form signs in. To others the
 //! page shows only whether the server is ready.
 
@@ -41,7 +41,7 @@ pub struct Choice {
 
 /// The status page; to who has not signed in, a form to do so.
 #[utoipa::path(
-    get, path = "/", tag = "status page", params(Choice), security((), ("token" = []), ("session" = [])),
+    get, path = "/status", tag = "status page", params(Choice), security((), ("token" = []), ("session" = [])),
     responses(
         (status = 200, description = "The page", body = String, content_type = "text/html; charset=utf-8"),
         (status = 404, description = "There is no such tenant for the caller", body = Problem,
@@ -67,7 +67,7 @@ pub async fn show(
 
 /// Signs in with the name and the password from the form and opens the page in this browser.
 #[utoipa::path(
-    post, path = "/", tag = "status page", params(Choice), security(()),
+    post, path = "/status", tag = "status page", params(Choice), security(()),
     request_body(content = String, content_type = "application/x-www-form-urlencoded", description = "`name=NAME&password=PASSWORD`"),
     responses(
         (status = 303, description = "Signed in: the cookie is set; go on to the page"),
@@ -95,7 +95,7 @@ pub async fn enter(
         fields.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned()).unwrap_or_default()
     };
     let (status, why) = match state.desk.login(field("name").trim(), &field("password"), peer.0).await {
-        Ok(signed_in) => return back(lang, &auth::session_cookie(signed_in.secret.reveal(), &headers)),
+        Ok(signed_in) => return back("", lang, &auth::session_cookie(signed_in.secret.reveal(), &headers)),
         Err(LoginRefused::Wrong) => (StatusCode::UNAUTHORIZED, lang.words().wrong_password),
         Err(LoginRefused::Limited { .. }) => (StatusCode::TOO_MANY_REQUESTS, lang.words().too_many_attempts),
         Err(LoginRefused::Desk(error)) => return Err(error.into()),
@@ -105,7 +105,7 @@ pub async fn enter(
 
 /// Signs out.
 #[utoipa::path(
-    post, path = "/leave", tag = "status page", params(Choice), security(()),
+    post, path = "/status/leave", tag = "status page", params(Choice), security(()),
     responses((status = 303, description = "Signed out; back to the form"), OpenRefusals)
 )]
 pub async fn leave(
@@ -119,12 +119,12 @@ pub async fn leave(
     if let Some((Some(secret), by)) = caller.as_ref().map(|caller: &Caller| (&caller.session, caller.by())) {
         state.desk.logout(secret, &by).await?;
     }
-    back(choice.lang.unwrap_or_else(|| Lang::accepted(&headers)), &auth::ended_cookie())
+    back("../status", choice.lang.unwrap_or_else(|| Lang::accepted(&headers)), &auth::ended_cookie())
 }
 
 /// The page's style sheet.
 #[utoipa::path(
-    get, path = "/style.css", tag = "status page", security(()),
+    get, path = "/status/style.css", tag = "status page", security(()),
     responses(
         (status = 200, description = "The style sheet", body = String, content_type = "text/css; charset=utf-8"),
         OpenRefusals
@@ -139,12 +139,10 @@ fn page(status: StatusCode, html: String) -> Response {
 }
 
 /// Relative, so that it also works behind a proxy that serves this under a sub-path.
-fn back(lang: Lang, cookie: &str) -> Result<Response, Error> {
+fn back(page: &str, lang: Lang, cookie: &str) -> Result<Response, Error> {
     let cookie = HeaderValue::from_str(cookie).map_err(|error| Error::internal(&error))?;
-    let location = HeaderValue::from_static(match lang {
-        Lang::Ja => "./?lang=ja",
-        Lang::En => "./?lang=en",
-    });
+    let location = format!("{page}?lang={}", lang.words().code);
+    let location = HeaderValue::from_str(&location).map_err(|error| Error::internal(&error))?;
     Ok((StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, location)]).into_response())
 }
 
