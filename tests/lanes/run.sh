@@ -25,3 +25,4 @@ lane fresh-machine tests/lanes/fresh_machine.sh
 lane file-systems file_systems
 lane kafka tests/lanes/kafka/run.sh
 lane readers tests/lanes/readers/lane.sh
+lane portal tests/lanes/portal/lane.sh

@@ -1,22 +1,13 @@
-// Messages in files, one per language. `{name}` is filled in; `{n:one|many}` chooses by the number n.
+// Messages in files, one per language.
 import en from '../messages/en.json';
 import ja from '../messages/ja.json';
+import { fill, type Values } from './fill';
 
 export type Key = keyof typeof en;
 export type Language = 'en' | 'ja';
-type Values = Record<string, string | number>;
 
 export const MESSAGES: Record<Language, Record<string, string>> = { en, ja };
 const STORED = 'kizashi.language';
-
-export function fill(template: string, values: Values): string {
-  return template.replace(/\{(\w+)(?::([^{}|]*)\|((?:[^{}]|\{\w+\})*))?\}/g, (whole, name: string, one?: string, many?: string) => {
-    const value = values[name];
-    if (value === undefined) return whole;
-    if (one === undefined || many === undefined) return String(value);
-    return Number(value) === 1 ? one : fill(many, values);
-  });
-}
 
 function first(): Language {
   const stored = localStorage.getItem(STORED);

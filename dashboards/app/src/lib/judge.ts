@@ -15,7 +15,7 @@ export function bySeverity(a: Check, b: Check): number {
   if (states !== 0) return states;
   const hard = Number(b.current?.hard ?? false) - Number(a.current?.hard ?? false);
   if (hard !== 0) return hard;
-  const since = (b.current?.since ?? '').localeCompare(a.current?.since ?? '');
+  const since = compare(b.current?.since ?? '', a.current?.since ?? '');
   return stateOf(a) === 'OK' || since === 0 ? byName(a, b) : since;
 }
 
@@ -31,7 +31,7 @@ function compare(a: string, b: string): number {
 export function byNeed(a: Ticket, b: Ticket): number {
   if (a.recorded !== b.recorded) return Number(a.recorded) - Number(b.recorded);
   const nobody = Number(a.assignee !== null && a.assignee !== undefined) - Number(b.assignee !== null && b.assignee !== undefined);
-  return nobody || a.priority - b.priority || a.opened_at.localeCompare(b.opened_at);
+  return nobody || a.priority - b.priority || compare(a.opened_at, b.opened_at);
 }
 
 /** The title without the check's name, which stands beside it. */
