@@ -2,7 +2,7 @@
 import type { EChartsCoreOption } from 'echarts/core';
 import type { Metric, Series } from '../api/series';
 import { t, word } from './i18n.svelte';
-import { colour } from './theme.svelte';
+import { colour, rem } from './theme.svelte';
 import { full, short } from './time.svelte';
 import { number } from './words';
 
@@ -44,7 +44,8 @@ export function option(series: Series, metric: Metric, from: number, to: number,
   // A prediction inside the stretch may point beyond its end: the axis goes on to show it.
   const ahead = predictions.map((one) => Math.min(Date.parse(one.expected_high), to + (to - from)));
   const end = Math.max(to, ...ahead);
-  const label = { color: p.dim, fontFamily: font, fontSize: 11 };
+  const size = rem() * 0.6875;
+  const label = { color: p.dim, fontFamily: font, fontSize: size };
   const x = { type: 'time' as const, min: from, max: end };
   const lines = [
     ...(metric.limit === null ? [] : [{ yAxis: metric.limit, name: t('chart.limit'), lineStyle: { color: p.critical }, label: { position: 'insideStartTop' as const } }]),
@@ -58,8 +59,8 @@ export function option(series: Series, metric: Metric, from: number, to: number,
     animation: false,
     textStyle: { fontFamily: font },
     grid: [
-      { left: 56, right: 24, top: 28, bottom: 60 },
-      { left: 56, right: 24, height: STATE_ROW_PX, bottom: 12 },
+      { left: size * 5, right: size * 2, top: size * 2.5, bottom: size * 3.2 + STATE_ROW_PX },
+      { left: size * 5, right: size * 2, height: STATE_ROW_PX, bottom: 10 },
     ],
     xAxis: [
       { ...x, gridIndex: 0, axisLine: { lineStyle: { color: p.line } }, axisTick: { show: false }, axisLabel: { ...label, hideOverlap: true, formatter: (at: number) => short(at) }, splitLine: { show: false }, axisPointer: { lineStyle: { color: p.dim } } },
@@ -72,7 +73,7 @@ export function option(series: Series, metric: Metric, from: number, to: number,
     dataZoom: [{ type: 'inside', xAxisIndex: [0, 1], filterMode: 'none', zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false }],
     brush: { xAxisIndex: 0, brushStyle: { color: p.accent, opacity: 0.15, borderWidth: 0 }, transformable: false },
     toolbox: { show: false },
-    tooltip: { trigger: 'axis', renderMode: 'html', appendTo: 'body', className: 'chart-tip', backgroundColor: p.surface, borderColor: p.line, textStyle: { color: p.text, fontSize: 12 }, formatter: (shown: unknown) => tip(shown as Shown[], series, metric) },
+    tooltip: { trigger: 'axis', renderMode: 'html', appendTo: 'body', className: 'chart-tip', backgroundColor: p.surface, borderColor: p.line, textStyle: { color: p.text, fontSize: rem() * 0.75 }, formatter: (shown: unknown) => tip(shown as Shown[], series, metric) },
     series: [
       { type: 'line', data: metric.points.map((point) => [point.at, point.low]), stack: 'band', stackStrategy: 'all', symbol: 'none', silent: true, lineStyle: { opacity: 0 }, tooltip: { show: false } },
       { type: 'line', data: metric.points.map((point) => [point.at, point.high - point.low]), stack: 'band', stackStrategy: 'all', symbol: 'none', silent: true, lineStyle: { opacity: 0 }, areaStyle: { color: p.accent, opacity: 0.16 }, tooltip: { show: false } },
@@ -84,7 +85,7 @@ export function option(series: Series, metric: Metric, from: number, to: number,
         symbolSize: 5,
         lineStyle: { color: p.accent, width: 1.6 },
         itemStyle: { color: p.accent },
-        markLine: { silent: true, symbol: 'none', animation: false, lineStyle: { type: 'dashed', width: 1 }, label: { formatter: '{b}', position: 'end', rotate: 0, distance: 4, color: p.dim, fontSize: 11 }, data: lines },
+        markLine: { silent: true, symbol: 'none', animation: false, lineStyle: { type: 'dashed', width: 1 }, label: { formatter: '{b}', position: 'end', rotate: 0, distance: 4, color: p.dim, fontSize: size }, data: lines },
       },
       // What was to be expected where a detector fired: a bar from the low to the high end, and the value that was outside.
       {

@@ -27,6 +27,11 @@ class Theme {
 
 export const theme = new Theme();
 
+/** The root's font size in pixels: what is drawn on canvases grows with the rest of the page. */
+export function rem(): number {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize);
+}
+
 /** A colour token as the browser computes it now, for canvases. */
 export function colour(token: string): string {
   const probe = document.createElement('span');
