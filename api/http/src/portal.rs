@@ -63,9 +63,8 @@ pub async fn icon(headers: HeaderMap) -> Result<Response, Error> {
 
 /// The file, compressed for whoever takes that.
 fn send(path: &str, headers: &HeaderMap, cache: &'static str) -> Result<Response, Error> {
-    let missing = || {
-        Error::new(Kind::NotFound, format!("this version of the portal has no /{path}: load the page again"))
-    };
+    let missing =
+        || Error::new(Kind::NotFound, format!("this version of the portal has no /{path}: load the page again"));
     let (file, media) = DIST.get_file(path).zip(media(path)).ok_or_else(missing)?;
     let compressed = DIST.get_file(format!("{path}.gz")).filter(|_| takes_gzip(headers));
     let mut fixed: Vec<(HeaderName, &'static str)> =
