@@ -32,7 +32,12 @@ const POINTS_MAX = 600;
 const METRICS_MAX = 12;
 const EVENTS_MAX = 200;
 
-export async function series(tenant: string, check: string, from: number, to: number, signal: AbortSignal): Promise<Series> {
+/** `values` says whether the reader may ask in SQL; without it there are states and events, from the newest results. */
+export async function series(tenant: string, check: string, from: number, to: number, values: boolean, signal: AbortSignal): Promise<Series> {
+  if (!values) {
+    const [newest, found] = await Promise.all([results(tenant, check, from, to, '', signal, 1_000), events(tenant, check, from, to, signal)]);
+    return { metrics: [], states: runs(newest), ...found };
+  }
   const bucket = Math.max(1, Math.ceil((to - from) / POINTS_MAX / 1000));
   const where = `tenant = ${quoted(tenant)} and check_id = ${quoted(check)} and slot >= ${timestamp(from)} and slot < ${timestamp(to)}`;
   const bin = `date_bin(interval '${bucket} seconds', slot, timestamp '1970-01-01T00:00:00Z')`;
@@ -50,15 +55,7 @@ export async function series(tenant: string, check: string, from: number, to: nu
     2_000,
     signal,
   );
-  const about = { tenant, check_id: check };
-  const during = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
-  const [metricRows, stateRows, findings, predictions, tickets] = await Promise.all([
-    samples,
-    states,
-    all('/api/v1/findings', { ...about, ...during }, EVENTS_MAX, signal),
-    all('/api/v1/predictions', { ...about, ...during }, EVENTS_MAX, signal),
-    all('/api/v1/tickets', about, EVENTS_MAX, signal),
-  ]);
+  const [metricRows, stateRows, found] = await Promise.all([samples, states, events(tenant, check, from, to, signal)]);
   const metrics = new Map<string, Metric>();
   for (const row of metricRows.rows) {
     const name = String(row.metric);
@@ -76,10 +73,33 @@ export async function series(tenant: string, check: string, from: number, to: nu
       until: time(row.until) + Number(row.interval_ms),
       state: String(row.state),
     })),
-    findings,
-    predictions,
-    tickets: tickets.filter((ticket) => time(ticket.opened_at) >= from && time(ticket.opened_at) < to),
+    ...found,
   };
+}
+
+type Events = Pick<Series, 'findings' | 'predictions' | 'tickets'>;
+
+async function events(tenant: string, check: string, from: number, to: number, signal: AbortSignal): Promise<Events> {
+  const about = { tenant, check_id: check };
+  const during = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
+  const [findings, predictions, tickets] = await Promise.all([
+    all('/api/v1/findings', { ...about, ...during }, EVENTS_MAX, signal),
+    all('/api/v1/predictions', { ...about, ...during }, EVENTS_MAX, signal),
+    all('/api/v1/tickets', about, EVENTS_MAX, signal),
+  ]);
+  return { findings, predictions, tickets: tickets.filter((ticket) => time(ticket.opened_at) >= from && time(ticket.opened_at) < to) };
+}
+
+/** Results, newest first, as stretches of one state. */
+export function runs(newest: readonly CheckResult[]): Span[] {
+  const found: Span[] = [];
+  for (const result of newest.toReversed()) {
+    const until = time(result.slot) + result.interval_ms;
+    const last = found.at(-1);
+    if (last?.state === result.state) last.until = until;
+    else found.push({ at: time(result.slot), until, state: result.state });
+  }
+  return found;
 }
 
 function time(value: unknown): number {
@@ -93,7 +113,8 @@ export function results(
   to: number,
   state: string,
   signal: AbortSignal,
+  most = 500,
 ): Promise<CheckResult[]> {
   const during = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
-  return all('/api/v1/results', { tenant, check_id: check, state, ...during }, 500, signal);
+  return all('/api/v1/results', { tenant, check_id: check, state, ...during }, most, signal);
 }

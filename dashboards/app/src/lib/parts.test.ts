@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { parsed } from '../api/events';
-import type { Prediction } from '../api/client';
+import type { CheckResult, Prediction } from '../api/client';
+import { runs } from '../api/series';
 import { quoted } from '../api/sql';
 import { withBom } from './csv';
 import { median, tallies } from './record';
@@ -32,6 +33,12 @@ test('a result with times and numbers can be drawn, parted by a text of few valu
   expect(shape).toEqual({ time: 'slot', values: ['value'], by: 'metric' });
   expect([...lines(rows, shape!)].map(([name, line]) => [name, line.map(([, value]) => value)])).toEqual([['b', [null, 2]], ['a', [1]]]);
   expect(plottable([{ a: 'x' }, { a: 'y' }], ['a'])).toBeNull();
+});
+
+test('results become stretches of one state', () => {
+  const result = (minute: number, state: string) => ({ slot: `2026-11-22T09:${minute}:00Z`, state, interval_ms: 60_000 }) as CheckResult;
+  const found = runs([result(33, 'OK'), result(32, 'CRITICAL'), result(31, 'CRITICAL'), result(30, 'OK')]);
+  expect(found.map(({ state, at, until }) => [state, (until - at) / 60_000])).toEqual([['OK', 1], ['CRITICAL', 2], ['OK', 1]]);
 });
 
 test('a record counts what can be judged and leaves the rest out of the share', () => {

@@ -3,7 +3,8 @@ import { ApiError, credentials, get, send } from '../api/client';
 import { i18n } from './i18n.svelte';
 
 export interface Person {
-  id: string;
+  /** null for a service. */
+  id: number | null;
   name: string;
   display_name: string;
   role: string;
@@ -11,7 +12,7 @@ export interface Person {
   language: 'ja' | 'en' | null;
 }
 interface Body {
-  person: Person | null;
+  person: Person;
   permissions: string[];
   csrf: string | null;
   must_change_password: boolean;
@@ -21,13 +22,16 @@ class Session {
   /** `asking` until the server said whether there is a session. */
   state = $state<'asking' | 'out' | 'in'>('asking');
   person = $state.raw<Person | null>(null);
-  permissions = $state.raw<readonly string[]>([]);
+  /** null: a server without roles, where a token may do everything. */
+  private permissions = $state.raw<readonly string[] | null>(null);
   mustChange = $state(false);
   /** False when this server knows tokens only. */
   people = $state(true);
   expired = $state(false);
 
-  name = $derived(this.person?.display_name || this.person?.name || 'admin');
+  /** As tickets name an assignee. */
+  login = $derived(this.person?.name ?? 'admin');
+  name = $derived(this.person?.display_name || this.login);
 
   constructor() {
     credentials.refused = () => {
@@ -54,14 +58,15 @@ class Session {
   async enterWithToken(token: string): Promise<void> {
     credentials.token = token;
     try {
+      if (this.people) return this.take((await (await send('GET', '/api/v1/session')).json()) as Body);
       await get('/api/v1/checks', { query: { limit: 1 } });
+      this.permissions = null;
+      this.expired = false;
+      this.state = 'in';
     } catch (error) {
       credentials.token = '';
       throw error;
     }
-    this.permissions = [];
-    this.expired = false;
-    this.state = 'in';
   }
 
   async leave(): Promise<void> {
@@ -77,12 +82,11 @@ class Session {
   /** Kept on the server too, so that it is the same on the next machine. */
   setLanguage(language: 'ja' | 'en') {
     i18n.set(language);
-    if (this.person) send('PATCH', '/api/v1/session', { body: { language } }).catch(() => {});
+    if (this.person?.id) send('PATCH', '/api/v1/session', { body: { language } }).catch(() => {});
   }
 
-  /** A token of the administrator may do everything and brings no list. */
   may(permission: string): boolean {
-    return this.permissions.length === 0 || this.permissions.includes(permission);
+    return this.permissions?.includes(permission) ?? true;
   }
 
   private take(body: Body) {
@@ -90,7 +94,7 @@ class Session {
     this.person = body.person;
     this.permissions = body.permissions;
     this.mustChange = body.must_change_password;
-    if (body.person?.language) i18n.set(body.person.language);
+    if (body.person.language) i18n.set(body.person.language);
     this.expired = false;
     this.state = 'in';
   }
