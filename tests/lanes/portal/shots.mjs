@@ -49,6 +49,7 @@ try {
         await page.locator('[data-test=run]').click();
         await page.locator('[data-virtual]').last().waitFor();
       }
+      await page.mouse.move(0, 0);
       await page.waitForTimeout(300);
       await page.screenshot({ path: join(folder, `${look.name}-${name}.png`) });
     }

@@ -52,11 +52,15 @@ export function short(when: When): string {
 
 /** The zone as people say it: `Asia/Tokyo, UTC+9`. */
 export function zoneName(): string {
-  if (clock.zone === 'UTC') return 'UTC';
+  return clock.zone === 'UTC' ? 'UTC' : `${clock.zone.replace('_', ' ')}, ${offset()}`;
+}
+
+/** `UTC+9`, where there is little room. */
+export function offset(): string {
   const part = new Intl.DateTimeFormat('en', { timeZone: clock.zone, timeZoneName: 'shortOffset' })
     .formatToParts(clock.now)
     .find((one) => one.type === 'timeZoneName');
-  return `${clock.zone.replace('_', ' ')}, ${part?.value.replace('GMT', 'UTC') ?? ''}`;
+  return part?.value.replace('GMT', 'UTC') ?? clock.zone;
 }
 
 /** A span in its two largest units: 3 d 4 h, 12 min, 40 s. */
