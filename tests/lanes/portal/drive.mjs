@@ -149,6 +149,18 @@ await scenario('10,000 checks: few rows are drawn, the page is usable within a s
   await page.waitForFunction(() => [...document.querySelectorAll('[data-check]')].some((one) => one.textContent.includes('OK')));
 });
 
+await scenario('what the server tells as an event is on the screen within a second', {}, async (page, base) => {
+  let tell;
+  const told = new Promise((resolve) => (tell = resolve));
+  await page.route('**/api/v1/events', async (route) => route.fulfill({ contentType: 'text/event-stream', body: await told }));
+  await signIn(page, base, product, 'alerts');
+  await row(page, 'worker').waitFor();
+  const slot = new Date(Date.now() + 60_000).toISOString();
+  const result = { tenant: 'aozora', check_id: 'worker', kind: 'process', slot, state: 'OK', output: 'told by an event', duration_ms: 1, lateness_ms: 0, interval_ms: 5_000, recorded: false };
+  tell(`: hello\n\nid: check-results/0/1\nevent: check_result\ndata: ${JSON.stringify(result)}\n\n`);
+  await row(page, 'worker').getByText('told by an event').waitFor({ timeout: 1_000 });
+});
+
 await scenario('a check shows its chart, zooms by dragging and lists the results of that stretch', {}, async (page, base) => {
   await signIn(page, base, product, 'check/aozora/disk%3A%2Fsrv%2Fmail?range=24h');
   await settled(page);
