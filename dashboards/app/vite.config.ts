@@ -2,12 +2,13 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
 import { compressed } from './build/compressed.ts';
+import { licences } from './build/licences.ts';
 
 const product = process.env.KIZASHI_URL ?? 'http://127.0.0.1:8686';
 
 export default defineConfig({
   base: './',
-  plugins: [svelte(), compressed()],
+  plugins: [svelte(), licences(), compressed()],
   build: {
     outDir: '../dist',
     emptyOutDir: true,
