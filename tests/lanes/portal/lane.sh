@@ -29,9 +29,11 @@ diff <(cd "$built" && find . | sort) <(cd dashboards/dist && find . | sort)
 
 node "$lane/load.mjs"
 
-${CARGO:-cargo} build --workspace --bin kizashi
-export KIZASHI_BINARY="$CARGO_TARGET_DIR/debug/kizashi"
-case "$KIZASHI_BINARY" in /*) ;; *) KIZASHI_BINARY="$PWD/$KIZASHI_BINARY" ;; esac
+if [ -z "${KIZASHI_BINARY:-}" ]; then
+    ${CARGO:-cargo} build --workspace --bin kizashi
+    KIZASHI_BINARY="$(realpath "$CARGO_TARGET_DIR")/debug/kizashi"
+fi
+export KIZASHI_BINARY
 export KIZASHI_DOCUMENT="$checked/openapi.json"
 node "$lane/drive.mjs"
 

@@ -5,7 +5,7 @@ folder="$(realpath -m "${1:?usage: $0 FOLDER [LOOK,…]}")"
 cd "$(dirname "$0")/../../.."
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 npm ci --prefix tests/lanes/portal --no-audit --no-fund --loglevel error
-if [ -z "${KIZASHI_PORTAL_URL:-}" ]; then
+if [ -z "${KIZASHI_PORTAL_URL:-}${KIZASHI_BINARY:-}" ]; then
     ${CARGO:-cargo} build --workspace --bin kizashi
     export KIZASHI_BINARY="$CARGO_TARGET_DIR/debug/kizashi"
 fi
