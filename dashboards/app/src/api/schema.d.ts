@@ -11,11 +11,27 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The status page; without the token, a form that takes it. */
-        get: operations["show"];
+        /** The portal's one page. */
+        get: operations["index"];
         put?: never;
-        /** Takes the token from the form and opens the page in this browser for 12 hours. */
-        post: operations["enter"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/access-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the access log, newest first. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -73,6 +89,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists people. */
+        get: operations["list"];
+        put?: never;
+        /** Adds someone, with a password that they must change at the first login. */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/people/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads someone. */
+        get: operations["read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Changes someone. Who is disabled, or gets another role or tenant, is signed out everywhere. */
+        patch: operations["change"];
+        trace?: never;
+    };
+    "/api/v1/people/{id}/password-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives someone a new password, which they must change at the next login, and signs them out everywhere. */
+        post: operations["reset_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/predictions": {
         parameters: {
             query?: never;
@@ -117,6 +186,46 @@ export interface paths {
         /** Lists check results, newest slot first. */
         get: operations["list"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who calls, with a session or a token. */
+        get: operations["read"];
+        put?: never;
+        /**
+         * Signs in with a name and a password. After a few failures of a name, or from an address, further attempts are refused
+         *     for a time that doubles.
+         */
+        post: operations["sign_in"];
+        /** Signs out. With a token there is no session to end, and nothing happens. */
+        delete: operations["sign_out"];
+        options?: never;
+        head?: never;
+        /** Sets one's own language. */
+        patch: operations["prefer"];
+        trace?: never;
+    };
+    "/api/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Changes one's own password and ends one's other sessions. */
+        put: operations["change_password"];
         post?: never;
         delete?: never;
         options?: never;
@@ -261,6 +370,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists one's own tokens, newest first; with `token.manage` those of services and of other people too. */
+        get: operations["list"];
+        put?: never;
+        /** Makes a token. */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revokes a token, for good: one's own, or with `token.manage` any. */
+        delete: operations["revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/assets/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A script, style sheet or font of the portal. */
+        get: operations["asset"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -278,17 +439,17 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/leave": {
+    "/icon.svg": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** The portal's icon. */
+        get: operations["icon"];
         put?: never;
-        /** Closes the page in this browser. */
-        post: operations["leave"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -336,7 +497,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the product is ready to work, by component. Needs no token; with the token it also gives the reasons. */
+        /** Whether the product is ready to work, by component. Open to anyone; with the permission `metrics.read` it also gives the reasons. */
         get: operations["ready"];
         put?: never;
         post?: never;
@@ -346,7 +507,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/style.css": {
+    "/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The status page; to who has not signed in, a form to do so. */
+        get: operations["show"];
+        put?: never;
+        /** Signs in with the name and the password from the form and opens the page in this browser. */
+        post: operations["enter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/status/leave": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Signs out. */
+        post: operations["leave"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/status/style.css": {
         parameters: {
             query?: never;
             header?: never;
@@ -367,6 +563,33 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description One entry. */
+        Access: {
+            /**
+             * @description The person or service; after a failed login the name that was given, `?` where it cannot be one.
+             * @example sato
+             */
+            actor: string;
+            /** @example 192.0.2.17 */
+            address?: string | null;
+            at: components["schemas"]["Time"];
+            event: components["schemas"]["AccessEvent"];
+            /**
+             * Format: int64
+             * @description Counts up.
+             * @example 812
+             */
+            id: number;
+            /** @description Whom or what it was done to. */
+            subject?: string | null;
+            /** @description The tenant of whom it is about. */
+            tenant?: string | null;
+        };
+        /**
+         * @description What the access log tells.
+         * @enum {string}
+         */
+        AccessEvent: "login_ok" | "login_failed" | "login_limited" | "logout" | "token_used" | "token_created" | "token_revoked" | "password_changed" | "password_reset" | "person_created" | "person_changed";
         /** @description The process is alive. */
         Alive: {
             /**
@@ -380,7 +603,7 @@ export interface components {
         /** @description Gives the ticket to a person, or takes it back. */
         Assign: {
             /**
-             * @description Who does it, as they say; `admin` if left out.
+             * @description For whom a service does it; the caller if left out. A person acts under no other name.
              * @example sato
              */
             actor?: string | null;
@@ -481,7 +704,7 @@ export interface components {
         /** @description Closes the ticket with the reason, by which the rules that open tickets are judged. */
         Close: {
             /**
-             * @description Who does it, as they say; `admin` if left out.
+             * @description For whom a service does it; the caller if left out. A person acts under no other name.
              * @example sato
              */
             actor?: string | null;
@@ -497,7 +720,7 @@ export interface components {
         /** @description Adds a comment. */
         Comment: {
             /**
-             * @description Who does it, as they say; `admin` if left out.
+             * @description For whom a service does it; the caller if left out. A person acts under no other name.
              * @example sato
              */
             actor?: string | null;
@@ -514,7 +737,7 @@ export interface components {
             /** @example relay */
             name: string;
             /**
-             * @description Why, when degraded or failed; withheld without the token.
+             * @description Why, when degraded or failed; withheld without the permission `metrics.read`.
              * @example no broker of kafka-1:9092 answers
              */
             reason?: string | null;
@@ -645,10 +868,62 @@ export interface components {
             rejected: components["schemas"]["Rejected"][];
         };
         /**
+         * @description The language of the pages.
+         * @enum {string}
+         */
+        Language: "ja" | "en";
+        /** @description A name and its password. */
+        Login: {
+            /** @example sato */
+            name: string;
+            /**
+             * Format: password
+             * @example correct horse battery
+             */
+            password: string;
+        };
+        /** @description A password that is told only here. */
+        NewPassword: {
+            /**
+             * @description Must be changed at the next login.
+             * @example kq3wx-8nd2p-ytrfa-m5c7h
+             */
+            password: string;
+        };
+        /**
          * @description What became of a prediction: it happened, it did not, work prevented it, or nobody was looking.
          * @enum {string}
          */
         Outcome: "hit" | "miss" | "prevented" | "void";
+        /** @description A page of a list. */
+        Page_Access: {
+            items: {
+                /**
+                 * @description The person or service; after a failed login the name that was given, `?` where it cannot be one.
+                 * @example sato
+                 */
+                actor: string;
+                /** @example 192.0.2.17 */
+                address?: string | null;
+                at: components["schemas"]["Time"];
+                event: components["schemas"]["AccessEvent"];
+                /**
+                 * Format: int64
+                 * @description Counts up.
+                 * @example 812
+                 */
+                id: number;
+                /** @description Whom or what it was done to. */
+                subject?: string | null;
+                /** @description The tenant of whom it is about. */
+                tenant?: string | null;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example 1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
         /** @description A page of a list. */
         Page_Check: {
             items: {
@@ -772,6 +1047,41 @@ export interface components {
                  * @example 812
                  */
                 value: number;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example 1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_PersonItem: {
+            items: {
+                created_at: components["schemas"]["Time"];
+                /** @description Cannot sign in, and their tokens open nothing. */
+                disabled: boolean;
+                /** @example 佐藤 花子 */
+                display_name: string;
+                /**
+                 * Format: int64
+                 * @example 3
+                 */
+                id: number;
+                language?: components["schemas"]["Language"] | null;
+                /** @description The password was given by somebody else and must be changed at the next login. */
+                must_change_password: boolean;
+                /**
+                 * @description What they sign in with.
+                 * @example sato
+                 */
+                name: string;
+                role: components["schemas"]["Role"];
+                /**
+                 * @description null sees every tenant.
+                 * @example default
+                 */
+                tenant?: string | null;
+                updated_at: components["schemas"]["Time"];
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
@@ -925,6 +1235,133 @@ export interface components {
              */
             next?: string | null;
         };
+        /** @description A page of a list. */
+        Page_TokenItem: {
+            items: {
+                created_at: components["schemas"]["Time"];
+                /** @example sato */
+                created_by: string;
+                expires_at: components["schemas"]["Time"];
+                /**
+                 * Format: int64
+                 * @example 5
+                 */
+                id: number;
+                last_used_at?: components["schemas"]["Time"] | null;
+                /** @example nightly report */
+                name: string;
+                /**
+                 * Format: int64
+                 * @description The person whose token it is; null for a service.
+                 */
+                person_id?: number | null;
+                revoked_at?: components["schemas"]["Time"] | null;
+                /**
+                 * @description The permissions that it has, as far as the role has them.
+                 * @example [
+                 *       "state.read",
+                 *       "sql.run"
+                 *     ]
+                 */
+                scopes: string[];
+                service?: components["schemas"]["Service"] | null;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example 1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description The old password and the one to have. */
+        PasswordChange: {
+            /**
+             * Format: password
+             * @description At least 12 characters.
+             */
+            new: string;
+            /** Format: password */
+            old: string;
+        };
+        /** @description Someone to be. */
+        PersonCreate: {
+            /**
+             * @description For people to read; the name if left out.
+             * @example 佐藤 花子
+             */
+            display_name?: string | null;
+            language?: components["schemas"]["Language"] | null;
+            /**
+             * @description 1 to 64 of `a-z 0-9 . _ - @`.
+             * @example sato
+             */
+            name: string;
+            role: components["schemas"]["Role"];
+            /**
+             * @description null or left out: every tenant that the caller may see.
+             * @example default
+             */
+            tenant?: string | null;
+        };
+        /** @description Someone with a password that is told only here. */
+        PersonCreated: {
+            /**
+             * @description Must be changed at the first login.
+             * @example kq3wx-8nd2p-ytrfa-m5c7h
+             */
+            password: string;
+            person: components["schemas"]["PersonItem"];
+        };
+        /** @description Someone who signs in. */
+        PersonItem: {
+            created_at: components["schemas"]["Time"];
+            /** @description Cannot sign in, and their tokens open nothing. */
+            disabled: boolean;
+            /** @example 佐藤 花子 */
+            display_name: string;
+            /**
+             * Format: int64
+             * @example 3
+             */
+            id: number;
+            language?: components["schemas"]["Language"] | null;
+            /** @description The password was given by somebody else and must be changed at the next login. */
+            must_change_password: boolean;
+            /**
+             * @description What they sign in with.
+             * @example sato
+             */
+            name: string;
+            role: components["schemas"]["Role"];
+            /**
+             * @description null sees every tenant.
+             * @example default
+             */
+            tenant?: string | null;
+            updated_at: components["schemas"]["Time"];
+        };
+        /** @description What to change; what is left out stays. */
+        PersonPatch: {
+            /**
+             * @description Cannot sign in, and their tokens open nothing.
+             * @default null
+             */
+            disabled: boolean | null;
+            /**
+             * @default null
+             * @example 佐藤 花子
+             */
+            display_name: string | null;
+            /** @default null */
+            language: components["schemas"]["Language"] | null;
+            /** @default null */
+            role: components["schemas"]["Role"] | null;
+            /**
+             * @description null sees every tenant.
+             * @default null
+             * @example default
+             */
+            tenant: string | null;
+        };
         /** @description A value at a time. */
         Point: {
             time: string | number;
@@ -1011,10 +1448,14 @@ export interface components {
              */
             value: number;
         };
+        /** @description What to change about oneself. */
+        Preferences: {
+            language: components["schemas"]["Language"] | null;
+        };
         /** @description Sets the priority; a change of the problem leaves it alone afterwards. */
         Prioritise: {
             /**
-             * @description Who does it, as they say; `admin` if left out.
+             * @description For whom a service does it; the caller if left out. A person acts under no other name.
              * @example sato
              */
             actor?: string | null;
@@ -1117,12 +1558,42 @@ export interface components {
         /** @description Opens a resolved or closed ticket again. */
         Reopen: {
             /**
-             * @description Who does it, as they say; `admin` if left out.
+             * @description For whom a service does it; the caller if left out. A person acts under no other name.
              * @example sato
              */
             actor?: string | null;
             /** @example It came back */
             comment?: string | null;
+        };
+        /**
+         * @description What someone is here for.
+         * @enum {string}
+         */
+        Role: "administrator" | "operator" | "analyst" | "manager" | "data_engineer" | "tenant_user";
+        /** @description The role and the tenant of a service. */
+        Service: {
+            role: components["schemas"]["Role"];
+            /**
+             * @description null or left out: every tenant that the caller may see.
+             * @example default
+             */
+            tenant?: string | null;
+        };
+        /** @description Who calls and what that allows. */
+        Session: {
+            /** @description For the header `X-CSRF-Token` of every change made with the cookie; null for a token, which needs none. */
+            csrf?: string | null;
+            /** @description The password was given by somebody else: nothing but this session's routes is open until it is changed. */
+            must_change_password: boolean;
+            /**
+             * @description What the caller may do; the scopes of a token are taken into account.
+             * @example [
+             *       "state.read",
+             *       "ticket.read"
+             *     ]
+             */
+            permissions: string[];
+            person: components["schemas"]["Who"];
         };
         /**
          * @description The state of a check, in the order of Nagios plugin exit codes.
@@ -1227,7 +1698,87 @@ export interface components {
          * @example 2026-11-22T09:30:00.000Z
          */
         Time: string;
-        Lang: string;
+        /** @description A token to be. */
+        TokenCreate: {
+            /**
+             * Format: int64
+             * @description How long it lasts: 1 to 366; 90 if left out.
+             * @example 90
+             */
+            days?: number | null;
+            /**
+             * @description What it is for; of a service also the name under which it acts.
+             * @example nightly report
+             */
+            name: string;
+            /**
+             * @description Permissions, none that the caller has not.
+             * @example [
+             *       "state.read",
+             *       "sql.run"
+             *     ]
+             */
+            scopes: string[];
+            service?: components["schemas"]["Service"] | null;
+        };
+        /** @description A token with its secret, which is told only here. */
+        TokenCreated: components["schemas"]["TokenItem"] & {
+            /**
+             * @description Send it as `Authorization: Bearer TOKEN`.
+             * @example kzp_5b0c7d9a41d24d0f8f2a6a1f3c9e8b7d6a5f4e3d2c1b0a99
+             */
+            token: string;
+        };
+        /** @description A token, without its secret. */
+        TokenItem: {
+            created_at: components["schemas"]["Time"];
+            /** @example sato */
+            created_by: string;
+            expires_at: components["schemas"]["Time"];
+            /**
+             * Format: int64
+             * @example 5
+             */
+            id: number;
+            last_used_at?: components["schemas"]["Time"] | null;
+            /** @example nightly report */
+            name: string;
+            /**
+             * Format: int64
+             * @description The person whose token it is; null for a service.
+             */
+            person_id?: number | null;
+            revoked_at?: components["schemas"]["Time"] | null;
+            /**
+             * @description The permissions that it has, as far as the role has them.
+             * @example [
+             *       "state.read",
+             *       "sql.run"
+             *     ]
+             */
+            scopes: string[];
+            service?: components["schemas"]["Service"] | null;
+        };
+        /** @description A person, or a service by the name of its token. */
+        Who: {
+            /** @example 佐藤 花子 */
+            display_name: string;
+            /**
+             * Format: int64
+             * @description null for a service.
+             * @example 3
+             */
+            id?: number | null;
+            language?: components["schemas"]["Language"] | null;
+            /** @example sato */
+            name: string;
+            role: components["schemas"]["Role"];
+            /**
+             * @description null sees every tenant.
+             * @example default
+             */
+            tenant?: string | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -1237,17 +1788,9 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    show: {
+    index: {
         parameters: {
-            query?: {
-                /** @description `ja` or `en`; otherwise as `Accept-Language` says. */
-                lang?: components["schemas"]["Lang"];
-                /**
-                 * @description Only this tenant.
-                 * @example default
-                 */
-                tenant?: string;
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
@@ -1292,36 +1835,35 @@ export interface operations {
             };
         };
     };
-    enter: {
+    list: {
         parameters: {
             query?: {
-                /** @description `ja` or `en`; otherwise as `Accept-Language` says. */
-                lang?: components["schemas"]["Lang"];
                 /**
-                 * @description Only this tenant.
+                 * @description Only what is about people and services of this tenant.
                  * @example default
                  */
                 tenant?: string;
+                /** @description How many, 1 to 1000; 100 if left out. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                before?: string;
             };
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** @description `token=TOKEN` */
-        requestBody: {
-            content: {
-                "application/x-www-form-urlencoded": string;
-            };
-        };
+        requestBody?: never;
         responses: {
-            /** @description The token is right: the cookie is set; go on to the page */
-            303: {
+            /** @description A page of entries */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["Page_Access"];
+                };
             };
-            /** @description A parameter is not valid. */
+            /** @description A parameter, the body or the statement is not valid. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1330,17 +1872,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The token is wrong: the form again */
+            /** @description No session or token, or one that is over. */
             401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/html; charset=utf-8": string;
-                };
-            };
-            /** @description The form did not arrive in time */
-            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1348,8 +1881,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The form is larger than 4 KiB */
-            413: {
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1366,7 +1908,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much is in work: try again after `Retry-After` seconds. */
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1421,8 +1963,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1498,8 +2058,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1558,8 +2136,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1587,6 +2183,484 @@ export interface operations {
             };
             /** @description The body is not declared as `application/json`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only people of this tenant.
+                 * @example default
+                 */
+                tenant?: string;
+                /** @description How many, 1 to 1000; 100 if left out. */
+                limit?: number;
+                /** @description `next` of the page before; the order is that in which they were added. */
+                before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of people */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PersonItem"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PersonCreate"];
+            };
+        };
+        responses: {
+            /** @description Added */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonCreated"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The person's id
+                 * @example 3
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The person */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonItem"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The person's id
+                 * @example 3
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PersonPatch"];
+            };
+        };
+        responses: {
+            /** @description The person afterwards */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonItem"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No administrator of all tenants would be left */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reset_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The person's id
+                 * @example 3
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The new password */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewPassword"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1664,8 +2738,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1741,8 +2833,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1818,8 +2928,487 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who calls */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Login"];
+            };
+        };
+        responses: {
+            /** @description Signed in; the cookie `kizashi_session` is set */
+            200: {
+                headers: {
+                    /** @description The session */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description A parameter is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name or the password is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many failed attempts: try again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed out; the cookie is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    prefer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Preferences"];
+            };
+        };
+        responses: {
+            /** @description Who calls, afterwards */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description Changed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many failed attempts: try again after `Retry-After` seconds */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1860,7 +3449,7 @@ export interface operations {
                 /** @description Cut the result off after this many rows, at most `http.sql_rows_max`; `sql.rows_max` if left out. */
                 rows?: number;
                 /**
-                 * @description See only this tenant's rows; every tenant's if left out.
+                 * @description See only this tenant's rows; all that the caller may see if left out.
                  * @example default
                  */
                 tenant?: string;
@@ -1898,8 +3487,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1940,7 +3547,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description See only this tenant's rows; every tenant's if left out.
+                 * @description See only this tenant's rows; all that the caller may see if left out.
                  * @example default
                  */
                 tenant?: string;
@@ -1982,8 +3589,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2093,8 +3718,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2160,7 +3803,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2169,7 +3812,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such ticket */
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2240,7 +3892,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2249,7 +3901,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such ticket */
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2356,7 +4017,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2365,7 +4026,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such ticket */
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2472,7 +4142,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2481,7 +4151,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such ticket */
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2588,7 +4267,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2597,7 +4276,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such ticket */
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2704,7 +4392,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2713,7 +4401,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such ticket */
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2778,6 +4475,341 @@ export interface operations {
             };
         };
     };
+    list: {
+        parameters: {
+            query?: {
+                /** @description How many, 1 to 1000; 100 if left out. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of tokens */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_TokenItem"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenCreate"];
+            };
+        };
+        responses: {
+            /** @description Made; the secret is told only here */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenCreated"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are too many tokens already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The token's id
+                 * @example 5
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Revoked, now or before */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    asset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The file, as the page names it
+                 * @example index-BkP3x9aQ.js
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/javascript; charset=utf-8": string;
+                    "text/css; charset=utf-8": string;
+                    "font/woff2": number[];
+                };
+            };
+            /** @description A parameter is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This version of the portal has no such file */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     live: {
         parameters: {
             query?: never;
@@ -2798,29 +4830,23 @@ export interface operations {
             };
         };
     };
-    leave: {
+    icon: {
         parameters: {
-            query?: {
-                /** @description `ja` or `en`; otherwise as `Accept-Language` says. */
-                lang?: components["schemas"]["Lang"];
-                /**
-                 * @description Only this tenant.
-                 * @example default
-                 */
-                tenant?: string;
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The cookie is gone; back to the form */
-            303: {
+            /** @description The icon */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "image/svg+xml": string;
+                };
             };
             /** @description A parameter is not valid. */
             400: {
@@ -2878,8 +4904,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No token, or not the right one. */
+            /** @description No session or token, or one that is over. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2979,6 +5023,217 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Readiness"];
+                };
+            };
+        };
+    };
+    show: {
+        parameters: {
+            query?: {
+                /** @description `ja` or `en`; otherwise as `Accept-Language` says. */
+                lang?: "ja" | "en";
+                /**
+                 * @description Only this tenant.
+                 * @example default
+                 */
+                tenant?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html; charset=utf-8": string;
+                };
+            };
+            /** @description A parameter is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such tenant for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enter: {
+        parameters: {
+            query?: {
+                /** @description `ja` or `en`; otherwise as `Accept-Language` says. */
+                lang?: "ja" | "en";
+                /**
+                 * @description Only this tenant.
+                 * @example default
+                 */
+                tenant?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description `name=NAME&password=PASSWORD` */
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": string;
+            };
+        };
+        responses: {
+            /** @description Signed in: the cookie is set; go on to the page */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name or the password is wrong: the form again */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html; charset=utf-8": string;
+                };
+            };
+            /** @description The form did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The form is larger than 4 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many failed attempts: the form again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html; charset=utf-8": string;
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    leave: {
+        parameters: {
+            query?: {
+                /** @description `ja` or `en`; otherwise as `Accept-Language` says. */
+                lang?: "ja" | "en";
+                /**
+                 * @description Only this tenant.
+                 * @example default
+                 */
+                tenant?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed out; back to the form */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
