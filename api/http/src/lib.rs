@@ -1,8 +1,8 @@
 //! The HTTP API: one file per resource under `resources/`; errors become HTTP only in `error.rs`; the OpenAPI document is
 //! made from the same handlers that the router holds, so neither can be without the other.
 //!
-//! Data live under `/api/v1/` and need a session or a token; each route names the permission that it needs. What is about the server itself stays at the root: `/` (the
-//! portal), `/status`, `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs`.
+//! Data live under `/api/v1/` and need a session or a token; each route names the permission that it needs. What is about
+//! the server itself stays at the root: `/` (the portal), `/status`, `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs`.
 
 mod auth;
 mod caller;

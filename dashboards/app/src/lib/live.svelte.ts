@@ -122,7 +122,7 @@ class Live {
     const stop = this.stopping?.signal;
     const query = { tenant: of.tenant, check_id: of.check_id };
     const page = await get('/api/v1/checks', stop ? { query, signal: stop } : { query }).catch(() => null);
-    const fresh = page?.items[0];
+    const fresh = page?.items[0] as Check | undefined;
     if (fresh && !stop?.aborted) this.checks = this.checks.map((check) => (keyOf(check) === keyOf(of) ? fresh : check));
   }
 
