@@ -19,7 +19,7 @@ use crate::commit::{Change, Committed};
 use crate::decode::{Decoded, Decoder, Positions};
 use crate::error::{internal, reason};
 use crate::open::{Lake, entry};
-use crate::parquet_file::{FileOf, encode};
+use crate::parquet_file::encode;
 use crate::rows::DayRows;
 use crate::table::{COMMIT_ORDER, LakeTable, Position, is_primary};
 
@@ -115,7 +115,7 @@ impl Lake {
             }
             let days = rows.map_or(Ok(Vec::new()), |rows| rows.finish())?;
             let entry = entry(tables, table)?;
-            let adds = self.write_files(entry, FileOf::Batch, days, now).await?;
+            let adds = self.write_files(entry, days, now).await?;
             let mut advance = Position { offsets, ..Position::default() };
             if is_primary(table) {
                 let mine = |at: TopicPartition| advance.offsets.get(at).is_some();
@@ -138,7 +138,6 @@ impl Lake {
     pub(crate) async fn write_files(
         &self,
         to: &LakeTable,
-        of: FileOf,
         days: Vec<DayRows>,
         now: Timestamp,
     ) -> Result<Vec<Add>, LakeError> {
@@ -147,7 +146,7 @@ impl Lake {
         // No name is ever used again: a commit that was given up may still turn out to be there.
         let attempt = self.inner.attempts.fetch_add(1, Ordering::Relaxed);
         let name = |n: usize| format!("{version:020}-{:016x}-{attempt}-{n}", self.inner.nonce);
-        stream::iter(days.into_iter().enumerate().map(|(n, day)| put(table, of, store.as_ref(), day, name(n), now)))
+        stream::iter(days.into_iter().enumerate().map(|(n, day)| put(table, store.as_ref(), day, name(n), now)))
             .buffer_unordered(FILES_AT_ONCE)
             .try_collect()
             .await
@@ -156,7 +155,6 @@ impl Lake {
 
 async fn put(
     table: Table,
-    of: FileOf,
     store: &dyn ObjectStore,
     day: DayRows,
     name: String,
@@ -166,7 +164,7 @@ async fn put(
         .ok_or_else(|| internal(format!("day {} is out of range", day.day)))?
         .to_string();
     let path = format!("{PARTITION_COLUMN}={date}/{name}.parquet");
-    let file = encode(table, of, &day.rows)?;
+    let file = encode(table, &day.rows)?;
     let size = i64::try_from(file.bytes.len()).map_err(internal)?;
     let failed =
         |e: ObjectStoreError| LakeError::Unavailable { table: table.name(), doing: "written", reason: reason(&e) };

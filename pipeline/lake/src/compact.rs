@@ -20,7 +20,6 @@ use crate::LakeError;
 use crate::commit::Committed;
 use crate::error::{internal, reason, unavailable};
 use crate::open::Lake;
-use crate::parquet_file::FileOf;
 use crate::rows::Rows;
 use crate::table::LakeTable;
 
@@ -88,7 +87,7 @@ impl Lake {
         for file in files {
             read(entry.table, store.as_ref(), file, &mut rows, time).await?;
         }
-        let mut adds = self.write_files(entry, FileOf::Merge, rows.finish()?, now).await?;
+        let mut adds = self.write_files(entry, rows.finish()?, now).await?;
         for add in &mut adds {
             add.data_change = false;
         }

@@ -1,6 +1,6 @@
 //! Rows of a day as a Parquet file, and what the table's log says about it so that readers skip it unopened.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, TimestampMicrosecondType};
@@ -16,7 +16,6 @@ use serde_json::{Map, Value, json};
 
 use crate::LakeError;
 use crate::error::internal;
-use crate::rows::NAMES;
 
 /// Long texts: their extremes help nobody and would be most of a small file, so there are none of single pages. Those of
 /// the whole file are cut short, and with them comes the size of all its texts, which a merge has to know.
@@ -33,25 +32,11 @@ pub(crate) struct ParquetFile {
     pub stats: String,
 }
 
-/// What a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FileOf {
-    /// The rows of one commit: one row group, so that what the log says of the names is all that a reader can use. To find
-    /// the extremes of names page by page would be a tenth of the cost of a row.
-    Batch,
-    /// A merge of many such files, in which a reader skips pages.
-    Merge,
-}
-
 /// # Errors
 /// `Internal`: writing to memory fails only for rows that do not fit their schema.
-pub(crate) fn encode(table: Table, of: FileOf, rows: &RecordBatch) -> Result<ParquetFile, LakeError> {
-    let properties = match of {
-        FileOf::Batch => &PROPERTIES[table as usize].0,
-        FileOf::Merge => &PROPERTIES[table as usize].1,
-    };
+pub(crate) fn encode(table: Table, rows: &RecordBatch) -> Result<ParquetFile, LakeError> {
     let options = ArrowWriterOptions::new()
-        .with_properties(WriterProperties::clone(properties))
+        .with_properties(WriterProperties::clone(&PROPERTIES[table as usize]))
         // The log has the schema; ours here is of dictionaries, which is nobody else's business.
         .with_skip_arrow_metadata(true);
     let bytes = Vec::with_capacity(4_096 + rows.num_rows() * 8);
@@ -61,12 +46,10 @@ pub(crate) fn encode(table: Table, of: FileOf, rows: &RecordBatch) -> Result<Par
     Ok(ParquetFile { bytes: bytes.into(), stats: stats(rows) })
 }
 
-/// Of each table: for a batch, for a merge.
-static PROPERTIES: LazyLock<Vec<(WriterProperties, WriterProperties)>> = LazyLock::new(|| {
-    Table::ALL.into_iter().map(|table| (properties(table, FileOf::Batch), properties(table, FileOf::Merge))).collect()
-});
+static PROPERTIES: LazyLock<Vec<Arc<WriterProperties>>> =
+    LazyLock::new(|| Table::ALL.into_iter().map(|table| Arc::new(properties(table))).collect());
 
-fn properties(table: Table, of: FileOf) -> WriterProperties {
+fn properties(table: Table) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -84,8 +67,6 @@ fn properties(table: Table, of: FileOf) -> WriterProperties {
         };
         if LONG_TEXTS.contains(&field.name().as_str()) {
             properties = properties.set_column_statistics_enabled(column, EnabledStatistics::Chunk);
-        } else if of == FileOf::Batch && NAMES.contains(&field.name().as_str()) {
-            properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
         }
     }
     properties.build()

@@ -18,7 +18,7 @@ use crate::names::Names;
 use crate::order::{day, is_one_day, order};
 
 /// Columns whose values repeat: they are kept as dictionaries, which makes sorting and copying them cheap.
-pub(crate) const NAMES: [&str; 6] = ["tenant", "check_id", "metric", "kind", "state", "unit"];
+const NAMES: [&str; 6] = ["tenant", "check_id", "metric", "kind", "state", "unit"];
 /// What rows of a day are sorted by, before the time.
 const ORDER: [&str; 3] = ["tenant", "check_id", "metric"];
 /// Room for this many rows is made at once.
