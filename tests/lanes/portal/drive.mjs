@@ -119,7 +119,7 @@ await scenario('10,000 checks: few rows are drawn, the page is usable within a s
       const n = from + i;
       const state = turned && n % 7 === 0 ? 'CRITICAL' : states[n % 7];
       const since = new Date(Date.now() - (turned && n % 7 === 0 ? 1000 : 3_600_000 + n * 1000)).toISOString();
-      const current = { state, hard: true, attempt: 0, since, last_slot: since, stale: false, problem_open: state !== 'OK', output: `<img src=x> value ${n}`, recorded: false };
+      const current = { state, hard: true, attempt: 0, since, slot: since, stale: false, problem_open: state !== 'OK', output: `<img src=x> value ${n}`, recorded: false };
       return { tenant: `t${n % 20}`, check_id: `host-${String(n).padStart(5, '0')}`, kind: 'disk', interval_ms: 30_000, enabled: true, current };
     });
     const next = from + size < 10_000 ? String(from + size) : null;

@@ -38,6 +38,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/catalog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists every table and view with its columns, by name; always one page. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/checks": {
         parameters: {
             query?: never;
@@ -45,8 +62,50 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists checks by tenant and name, each with its present state. */
+        /** Lists checks, each with its present state. */
         get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/checks/{tenant}/{check_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads one check and how it stands. In its name, write `/` as `~` or as `%2F`. */
+        get: operations["read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Streams changes as they happen.
+         * @description The body is `text/event-stream` as browsers' `EventSource` reads it. Names of events and the schema of their data:
+         *     `check_result` (CheckResult), `check_removed` (CheckRemoved), `problem` (ProblemChange), `ticket` (TicketChange),
+         *     `finding` (Finding), `prediction` (Prediction), and `reset`: what was missed is not known here, so read the lists anew.
+         *     Whoever comes back with the id of the last event goes on after it, for some thousand events; a change may be told twice,
+         *     never too late. Of several results of one check at once only the newest is told. A client that does not read is told
+         *     `reset` and cut off. A comment every 15 s shows that the stream lives.
+         */
+        get: operations["stream"];
         put?: never;
         post?: never;
         delete?: never;
@@ -62,8 +121,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists findings, newest slot first. */
+        /** Lists findings; `from` and `to` are of their slots. */
         get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/findings/{finding_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads one finding. In its id, write `/` as `~` or as `%2F`. */
+        get: operations["read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -81,7 +157,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes points of a recording onto a check. They are marked as recorded; results appear within seconds. */
+        /**
+         * Takes points of a recording onto a check. They are marked as recorded; results appear within seconds.
+         * @description The same points again count as already there, so this needs no `Idempotency-Key`.
+         */
         post: operations["take"];
         delete?: never;
         options?: never;
@@ -149,8 +228,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists predictions, newest first. */
+        /** Lists predictions; `from` and `to` are of when they were made. */
         get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/predictions/{prediction_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads one prediction. In its id, write `/` as `~` or as `%2F`. */
+        get: operations["read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -166,8 +262,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists problems, newest first failing slot first. */
+        /** Lists problems; `from` and `to` are of their first failing slots. */
         get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/problems/{problem_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads one problem. In its id, write `/` as `~` or as `%2F`. */
+        get: operations["read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -183,8 +296,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists check results, newest slot first. */
+        /** Lists check results; `from` and `to` are of their slots. */
         get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads one metric of one check, condensed to as many points as are asked for. */
+        get: operations["read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -258,7 +388,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists tickets, highest number first. */
+        /** Lists tickets; `from` and `to` are of when they were opened. */
         get: operations["list"];
         put?: never;
         post?: never;
@@ -414,6 +544,40 @@ export interface paths {
         };
         /** A script, style sheet or font of the portal. */
         get: operations["asset"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/docs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The API reference, for people. Needs no token. */
+        get: operations["show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/docs.css": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The style sheet of the API reference. */
+        get: operations["style"];
         put?: never;
         post?: never;
         delete?: never;
@@ -662,6 +826,14 @@ export interface components {
             /** @example default */
             tenant: string;
         };
+        /** @description Data of the event `check_removed`: the check is no longer configured. */
+        CheckRemoved: {
+            at: components["schemas"]["Time"];
+            /** @example disk:/var */
+            check_id: string;
+            /** @example default */
+            tenant: string;
+        };
         /** @description One execution of one check. */
         CheckResult: {
             /** @example disk:/ */
@@ -717,6 +889,22 @@ export interface components {
          * @enum {string}
          */
         ClosureCode: "fixed" | "false_alarm" | "duplicate" | "no_action_needed" | "expected";
+        /** @description A column of a table or view. */
+        Column: {
+            /**
+             * @description What it means.
+             * @example Slot of the newest result
+             */
+            comment: string;
+            /**
+             * @description Its SQL type.
+             * @example TIMESTAMP WITH TIME ZONE
+             */
+            data_type: string;
+            /** @example slot */
+            name: string;
+            nullable: boolean;
+        };
         /** @description Adds a comment. */
         Comment: {
             /**
@@ -753,8 +941,6 @@ export interface components {
             attempt: number;
             /** @description Confirmed: OK, or not OK often enough in a row. */
             hard: boolean;
-            /** @description The newest slot judged. */
-            last_slot: components["schemas"]["Time"];
             /**
              * @description The newest result's line for people.
              * @example 71.3 % used, 29.1 GB free
@@ -766,6 +952,8 @@ export interface components {
             recorded: boolean;
             /** @description Slot at which the state began. */
             since: components["schemas"]["Time"];
+            /** @description Slot of the newest result. */
+            slot: components["schemas"]["Time"];
             /** @description Results stopped coming. */
             stale: boolean;
             state: components["schemas"]["State"];
@@ -920,7 +1108,7 @@ export interface components {
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
-             * @example 1795339800000~default~disk:/
+             * @example -slot~1795339800000~default~disk:/
              */
             next?: string | null;
         };
@@ -948,7 +1136,7 @@ export interface components {
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
-             * @example 1795339800000~default~disk:/
+             * @example -slot~1795339800000~default~disk:/
              */
             next?: string | null;
         };
@@ -994,7 +1182,7 @@ export interface components {
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
-             * @example 1795339800000~default~disk:/
+             * @example -slot~1795339800000~default~disk:/
              */
             next?: string | null;
         };
@@ -1050,7 +1238,7 @@ export interface components {
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
-             * @example 1795339800000~default~disk:/
+             * @example -slot~1795339800000~default~disk:/
              */
             next?: string | null;
         };
@@ -1085,7 +1273,7 @@ export interface components {
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
-             * @example 1795339800000~default~disk:/
+             * @example -slot~1795339800000~default~disk:/
              */
             next?: string | null;
         };
@@ -1155,7 +1343,7 @@ export interface components {
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
-             * @example 1795339800000~default~disk:/
+             * @example -slot~1795339800000~default~disk:/
              */
             next?: string | null;
         };
@@ -1187,7 +1375,27 @@ export interface components {
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
-             * @example 1795339800000~default~disk:/
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_Relation: {
+            items: {
+                /** @description In their order. */
+                columns: components["schemas"]["Column"][];
+                /**
+                 * @description One line on what it holds.
+                 * @example The newest result of every check
+                 */
+                comment: string;
+                kind: components["schemas"]["RelationKind"];
+                /** @example current_state */
+                name: string;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
              */
             next?: string | null;
         };
@@ -1196,6 +1404,12 @@ export interface components {
             items: {
                 /** @example sato */
                 assignee?: string | null;
+                /**
+                 * Format: int64
+                 * @description Entries in its history; also its ETag.
+                 * @example 3
+                 */
+                changes: number;
                 /** @example disk:/var */
                 check_id: string;
                 /** @example fixed */
@@ -1231,7 +1445,7 @@ export interface components {
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
-             * @example 1795339800000~default~disk:/
+             * @example -slot~1795339800000~default~disk:/
              */
             next?: string | null;
         };
@@ -1268,7 +1482,7 @@ export interface components {
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
-             * @example 1795339800000~default~disk:/
+             * @example -slot~1795339800000~default~disk:/
              */
             next?: string | null;
         };
@@ -1506,6 +1720,29 @@ export interface components {
              */
             type: string;
         };
+        /** @description Data of the event `problem`: a phase of a problem began. */
+        ProblemChange: {
+            /** @description When the phase began. */
+            at: components["schemas"]["Time"];
+            /** @example disk:/var */
+            check_id: string;
+            /** @description Slot of the first result that was not OK. */
+            first_failing_slot: components["schemas"]["Time"];
+            /**
+             * @description Output of the result that caused it.
+             * @example 98.2 % used, 1.8 GB free
+             */
+            output: string;
+            phase: components["schemas"]["ProblemPhase"];
+            /** @example default/disk:/var/1795339800000 */
+            problem_id: string;
+            /** @description True for imported or replayed recordings. */
+            recorded: boolean;
+            /** @description The hard state from here on. */
+            state: components["schemas"]["State"];
+            /** @example default */
+            tenant: string;
+        };
         /** @description A hard state that is not OK, from its first failing slot to its end. */
         ProblemItem: {
             /** @example disk:/var */
@@ -1555,6 +1792,24 @@ export interface components {
              */
             reason: string;
         };
+        /** @description A table or a view. */
+        Relation: {
+            /** @description In their order. */
+            columns: components["schemas"]["Column"][];
+            /**
+             * @description One line on what it holds.
+             * @example The newest result of every check
+             */
+            comment: string;
+            kind: components["schemas"]["RelationKind"];
+            /** @example current_state */
+            name: string;
+        };
+        /**
+         * @description Whether it holds rows or is made of others.
+         * @enum {string}
+         */
+        RelationKind: "table" | "view";
         /** @description Opens a resolved or closed ticket again. */
         Reopen: {
             /**
@@ -1570,6 +1825,62 @@ export interface components {
          * @enum {string}
          */
         Role: "administrator" | "operator" | "analyst" | "manager" | "data_engineer" | "tenant_user";
+        /** @description Samples of one metric in a range of time. */
+        Series: {
+            /**
+             * Format: int64
+             * @description How much time a point stands for.
+             * @example 172800
+             */
+            bucket_ms: number;
+            /** @example disk:/var */
+            check_id: string;
+            from: components["schemas"]["Time"];
+            /**
+             * Format: double
+             * @description The value at which the resource is exhausted, by the newest sample in the range.
+             * @example 100
+             */
+            limit_value?: number | null;
+            /** @example used_percent */
+            metric: string;
+            /** @description By time; stretches without samples have none. */
+            points: components["schemas"]["SeriesPoint"][];
+            /** @example default */
+            tenant: string;
+            to: components["schemas"]["Time"];
+            /**
+             * @description Of the newest sample in the range; null when there is none.
+             * @example %
+             */
+            unit?: string | null;
+        };
+        /** @description What the samples of one stretch of time say. */
+        SeriesPoint: {
+            /**
+             * Format: double
+             * @example 71.3
+             */
+            avg: number;
+            /**
+             * Format: double
+             * @example 72.4
+             */
+            max: number;
+            /**
+             * Format: double
+             * @example 70.9
+             */
+            min: number;
+            /**
+             * Format: int64
+             * @description How many samples it stands for.
+             * @example 12
+             */
+            samples: number;
+            /** @description Slot of its first sample. */
+            slot: components["schemas"]["Time"];
+        };
         /** @description The role and the tenant of a service. */
         Service: {
             role: components["schemas"]["Role"];
@@ -1639,10 +1950,26 @@ export interface components {
          * @enum {string}
          */
         TicketAction: "opened" | "updated" | "commented" | "assigned" | "prioritised" | "resolved" | "reopened" | "closed";
+        /** @description Data of the event `ticket`: what happened to a ticket, and how it stands now. */
+        TicketChange: {
+            action: components["schemas"]["TicketAction"];
+            /**
+             * @description A person, or `desk` for what it does by itself.
+             * @example sato
+             */
+            actor: string;
+            ticket: components["schemas"]["TicketItem"];
+        };
         /** @description A ticket as it stands. */
         TicketItem: {
             /** @example sato */
             assignee?: string | null;
+            /**
+             * Format: int64
+             * @description Entries in its history; also its ETag.
+             * @example 3
+             */
+            changes: number;
             /** @example disk:/var */
             check_id: string;
             /** @example fixed */
@@ -1921,6 +2248,80 @@ export interface operations {
     };
     list: {
         parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Tables and views */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Relation"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
             query?: {
                 /**
                  * @description Only this tenant.
@@ -1934,9 +2335,11 @@ export interface operations {
                 check_id?: string;
                 /** @description Only checks that are in this state now. */
                 state?: components["schemas"]["State"];
+                /** @description The order: by a field, after a `-` from the highest or newest on. */
+                sort?: "check_id" | "-state" | "-since";
                 /** @description How many, 1 to 1000; 100 if left out. */
                 limit?: number;
-                /** @description `next` of the page before; the order is by tenant and name. */
+                /** @description `next` of the page before, which was asked for with the same `sort`. */
                 before?: string;
             };
             header?: never;
@@ -2010,6 +2413,192 @@ export interface operations {
             };
         };
     };
+    read: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Answer with 304 if the content still has one of these tags.
+                 * @example "5d41402abc4b2a76"
+                 */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The tenant
+                 * @example default
+                 */
+                tenant: string;
+                /**
+                 * @description The check, with `~` for each `/`
+                 * @example disk:~var
+                 */
+                check_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The check */
+            200: {
+                headers: {
+                    /** @description Names this content */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Check"];
+                };
+            };
+            /** @description It is still what `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stream: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only this tenant.
+                 * @example default
+                 */
+                tenant?: string;
+            };
+            header?: {
+                /**
+                 * @description The id of the last event that was received
+                 * @example check-results/2/10442
+                 */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events, without end */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list: {
         parameters: {
             query?: {
@@ -2020,18 +2609,22 @@ export interface operations {
                 tenant?: string;
                 /**
                  * @description Only this check.
-                 * @example url:shop
+                 * @example disk:/
                  */
                 check_id?: string;
                 /** @description Only this detector. */
                 detector?: string;
-                /** @description Only slots at or after this time. */
+                /** @description Only this severity. */
+                severity?: components["schemas"]["State"];
+                /** @description Only what is at or after this time. */
                 from?: components["schemas"]["Time"];
-                /** @description Only slots before this time. */
+                /** @description Only what is before this time. */
                 to?: components["schemas"]["Time"];
+                /** @description The order: by a field, after a `-` from the highest or newest on. */
+                sort?: "-slot" | "slot";
                 /** @description How many, 1 to 1000; 100 if left out. */
                 limit?: number;
-                /** @description `next` of the page before. */
+                /** @description `next` of the page before, which was asked for with the same `sort`. */
                 before?: string;
             };
             header?: never;
@@ -2048,6 +2641,104 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Page_Finding"];
                 };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only if it is this tenant's.
+                 * @example default
+                 */
+                tenant?: string;
+            };
+            header?: {
+                /**
+                 * @description Answer with 304 if the content still has one of these tags.
+                 * @example "5d41402abc4b2a76"
+                 */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /** @description The id, with `~` for each `/` */
+                finding_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The finding */
+            200: {
+                headers: {
+                    /** @description Names this content */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Finding"];
+                };
+            };
+            /** @description It is still what `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A parameter, the body or the statement is not valid. */
             400: {
@@ -2698,20 +3389,24 @@ export interface operations {
                 tenant?: string;
                 /**
                  * @description Only this check.
-                 * @example disk:/var
+                 * @example disk:/
                  */
                 check_id?: string;
                 /** @description Only this predictor. */
                 predictor?: string;
                 /** @description true: only those not scored yet; false: only those scored. */
                 open?: boolean;
-                /** @description Only those made at or after this time. */
+                /** @description Only those with this outcome. */
+                outcome?: components["schemas"]["Outcome"];
+                /** @description Only what is at or after this time. */
                 from?: components["schemas"]["Time"];
-                /** @description Only those made before this time. */
+                /** @description Only what is before this time. */
                 to?: components["schemas"]["Time"];
+                /** @description The order: by a field, after a `-` from the highest or newest on. */
+                sort?: "-made_at" | "made_at" | "expected_at" | "-expected_at";
                 /** @description How many, 1 to 1000; 100 if left out. */
                 limit?: number;
-                /** @description `next` of the page before. */
+                /** @description `next` of the page before, which was asked for with the same `sort`. */
                 before?: string;
             };
             header?: never;
@@ -2785,6 +3480,104 @@ export interface operations {
             };
         };
     };
+    read: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only if it is this tenant's.
+                 * @example default
+                 */
+                tenant?: string;
+            };
+            header?: {
+                /**
+                 * @description Answer with 304 if the content still has one of these tags.
+                 * @example "5d41402abc4b2a76"
+                 */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /** @description The id, with `~` for each `/` */
+                prediction_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The prediction */
+            200: {
+                headers: {
+                    /** @description Names this content */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prediction"];
+                };
+            };
+            /** @description It is still what `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list: {
         parameters: {
             query?: {
@@ -2795,18 +3588,22 @@ export interface operations {
                 tenant?: string;
                 /**
                  * @description Only this check.
-                 * @example disk:/var
+                 * @example disk:/
                  */
                 check_id?: string;
                 /** @description true: only those that last; false: only those that have ended. */
                 open?: boolean;
-                /** @description Only those that first failed at or after this time. */
+                /** @description Only those whose newest phase has this state. */
+                state?: components["schemas"]["State"];
+                /** @description Only what is at or after this time. */
                 from?: components["schemas"]["Time"];
-                /** @description Only those that first failed before this time. */
+                /** @description Only what is before this time. */
                 to?: components["schemas"]["Time"];
+                /** @description The order: by a field, after a `-` from the highest or newest on. */
+                sort?: "-first_failing_slot" | "first_failing_slot";
                 /** @description How many, 1 to 1000; 100 if left out. */
                 limit?: number;
-                /** @description `next` of the page before. */
+                /** @description `next` of the page before, which was asked for with the same `sort`. */
                 before?: string;
             };
             header?: never;
@@ -2880,6 +3677,104 @@ export interface operations {
             };
         };
     };
+    read: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only if it is this tenant's.
+                 * @example default
+                 */
+                tenant?: string;
+            };
+            header?: {
+                /**
+                 * @description Answer with 304 if the content still has one of these tags.
+                 * @example "5d41402abc4b2a76"
+                 */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /** @description The id, with `~` for each `/` */
+                problem_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The problem */
+            200: {
+                headers: {
+                    /** @description Names this content */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemItem"];
+                };
+            };
+            /** @description It is still what `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list: {
         parameters: {
             query?: {
@@ -2895,13 +3790,15 @@ export interface operations {
                 check_id?: string;
                 /** @description Only this state. */
                 state?: components["schemas"]["State"];
-                /** @description Only slots at or after this time. */
+                /** @description Only what is at or after this time. */
                 from?: components["schemas"]["Time"];
-                /** @description Only slots before this time. */
+                /** @description Only what is before this time. */
                 to?: components["schemas"]["Time"];
+                /** @description The order: by a field, after a `-` from the highest or newest on. */
+                sort?: "-slot" | "slot";
                 /** @description How many, 1 to 1000; 100 if left out. */
                 limit?: number;
-                /** @description `next` of the page before. */
+                /** @description `next` of the page before, which was asked for with the same `sort`. */
                 before?: string;
             };
             header?: never;
@@ -2917,6 +3814,102 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_CheckResult"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query: {
+                /**
+                 * @description The tenant.
+                 * @example default
+                 */
+                tenant: string;
+                /**
+                 * @description The check.
+                 * @example disk:/var
+                 */
+                check_id: string;
+                /**
+                 * @description The metric.
+                 * @example used_percent
+                 */
+                metric: string;
+                /** @description Only slots at or after this time; a day before `to` if left out. */
+                from?: components["schemas"]["Time"];
+                /** @description Only slots before this time; now if left out. */
+                to?: components["schemas"]["Time"];
+                /** @description At most so many points, 1 to 5000; 500 if left out. */
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The series */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Series"];
                 };
             };
             /** @description A parameter, the body or the statement is not valid. */
@@ -3680,18 +4673,26 @@ export interface operations {
                  * @example default
                  */
                 tenant?: string;
+                /**
+                 * @description Only this check.
+                 * @example disk:/
+                 */
+                check_id?: string;
                 /** @description Only tickets of this status. */
                 status?: components["schemas"]["TicketStatus"];
                 /** @description Only tickets of this kind. */
                 kind?: components["schemas"]["TicketKind"];
-                /**
-                 * @description Only tickets about this check.
-                 * @example disk:/var
-                 */
-                check_id?: string;
+                /** @description Only tickets that this person has. */
+                assignee?: string;
+                /** @description Only what is at or after this time. */
+                from?: components["schemas"]["Time"];
+                /** @description Only what is before this time. */
+                to?: components["schemas"]["Time"];
+                /** @description The order: by a field, after a `-` from the highest or newest on. */
+                sort?: "-number" | "number" | "priority" | "-updated_at" | "-opened_at" | "opened_at";
                 /** @description How many, 1 to 1000; 100 if left out. */
                 limit?: number;
-                /** @description `next` of the page before. */
+                /** @description `next` of the page before, which was asked for with the same `sort`. */
                 before?: string;
             };
             header?: never;
@@ -3768,7 +4769,13 @@ export interface operations {
     read: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Answer with 304 if the content still has one of these tags.
+                 * @example "5d41402abc4b2a76"
+                 */
+                "If-None-Match"?: string | null;
+            };
             path: {
                 /**
                  * @description The tenant
@@ -3788,11 +4795,20 @@ export interface operations {
             /** @description The ticket */
             200: {
                 headers: {
+                    /** @description Its number of changes */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["TicketWithHistory"];
                 };
+            };
+            /** @description It is still what `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A parameter, the body or the statement is not valid. */
             400: {
@@ -3853,7 +4869,19 @@ export interface operations {
     assign: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Do it only if the resource still has one of these tags; otherwise answer with 412.
+                 * @example "3"
+                 */
+                "If-Match"?: string | null;
+                /**
+                 * @description Names the request: sent again with the same key within 24 h, it does nothing and is answered as the first time; a
+                 *     different request under that key is answered with 422.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 /**
                  * @description The tenant
@@ -3877,6 +4905,8 @@ export interface operations {
             /** @description The ticket afterwards */
             200: {
                 headers: {
+                    /** @description Its number of changes */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3937,6 +4967,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The ticket is no longer what `If-Match` names */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body is larger than `http.body_bytes_max`. */
             413: {
                 headers: {
@@ -3948,6 +4987,15 @@ export interface operations {
             };
             /** @description The body is not declared as `application/json`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another request came under this idempotency key */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3978,7 +5026,19 @@ export interface operations {
     close: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Do it only if the resource still has one of these tags; otherwise answer with 412.
+                 * @example "3"
+                 */
+                "If-Match"?: string | null;
+                /**
+                 * @description Names the request: sent again with the same key within 24 h, it does nothing and is answered as the first time; a
+                 *     different request under that key is answered with 422.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 /**
                  * @description The tenant
@@ -4002,6 +5062,8 @@ export interface operations {
             /** @description The ticket afterwards */
             200: {
                 headers: {
+                    /** @description Its number of changes */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4062,6 +5124,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The ticket is no longer what `If-Match` names */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body is larger than `http.body_bytes_max`. */
             413: {
                 headers: {
@@ -4073,6 +5144,15 @@ export interface operations {
             };
             /** @description The body is not declared as `application/json`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another request came under this idempotency key */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4103,7 +5183,19 @@ export interface operations {
     comment: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Do it only if the resource still has one of these tags; otherwise answer with 412.
+                 * @example "3"
+                 */
+                "If-Match"?: string | null;
+                /**
+                 * @description Names the request: sent again with the same key within 24 h, it does nothing and is answered as the first time; a
+                 *     different request under that key is answered with 422.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 /**
                  * @description The tenant
@@ -4127,6 +5219,8 @@ export interface operations {
             /** @description The ticket afterwards */
             200: {
                 headers: {
+                    /** @description Its number of changes */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4187,6 +5281,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The ticket is no longer what `If-Match` names */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body is larger than `http.body_bytes_max`. */
             413: {
                 headers: {
@@ -4198,6 +5301,15 @@ export interface operations {
             };
             /** @description The body is not declared as `application/json`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another request came under this idempotency key */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4228,7 +5340,19 @@ export interface operations {
     prioritise: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Do it only if the resource still has one of these tags; otherwise answer with 412.
+                 * @example "3"
+                 */
+                "If-Match"?: string | null;
+                /**
+                 * @description Names the request: sent again with the same key within 24 h, it does nothing and is answered as the first time; a
+                 *     different request under that key is answered with 422.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 /**
                  * @description The tenant
@@ -4252,6 +5376,8 @@ export interface operations {
             /** @description The ticket afterwards */
             200: {
                 headers: {
+                    /** @description Its number of changes */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4312,6 +5438,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The ticket is no longer what `If-Match` names */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body is larger than `http.body_bytes_max`. */
             413: {
                 headers: {
@@ -4323,6 +5458,15 @@ export interface operations {
             };
             /** @description The body is not declared as `application/json`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another request came under this idempotency key */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4353,7 +5497,19 @@ export interface operations {
     reopen: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Do it only if the resource still has one of these tags; otherwise answer with 412.
+                 * @example "3"
+                 */
+                "If-Match"?: string | null;
+                /**
+                 * @description Names the request: sent again with the same key within 24 h, it does nothing and is answered as the first time; a
+                 *     different request under that key is answered with 422.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 /**
                  * @description The tenant
@@ -4377,6 +5533,8 @@ export interface operations {
             /** @description The ticket afterwards */
             200: {
                 headers: {
+                    /** @description Its number of changes */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4437,6 +5595,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The ticket is no longer what `If-Match` names */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body is larger than `http.body_bytes_max`. */
             413: {
                 headers: {
@@ -4448,6 +5615,15 @@ export interface operations {
             };
             /** @description The body is not declared as `application/json`. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another request came under this idempotency key */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4783,6 +5959,100 @@ export interface operations {
             };
             /** @description This version of the portal has no such file */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html; charset=utf-8": string;
+                };
+            };
+            /** @description A parameter is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    style: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The style sheet */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/css; charset=utf-8": string;
+                };
+            };
+            /** @description A parameter is not valid. */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

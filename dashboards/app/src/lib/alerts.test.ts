@@ -7,7 +7,7 @@ const ALL: Wish = { text: '', states: [], tenant: '', kind: '', group: '' };
 
 function check(check_id: string, state: State | null, more: { tenant?: string; since?: string; hard?: boolean; output?: string } = {}): Check {
   const { tenant = 'default', since = '2026-11-22T09:00:00Z', hard = true, output = '' } = more;
-  const current = { state: state ?? 'OK', hard, attempt: 0, since, last_slot: since, stale: false, problem_open: false, output, recorded: false } as const;
+  const current = { state: state ?? 'OK', hard, attempt: 0, since, slot: since, stale: false, problem_open: false, output, recorded: false } as const;
   return { tenant, check_id, kind: 'disk', interval_ms: 30_000, enabled: true, current: state ? current : null };
 }
 const names = (checks: readonly Check[]) => checks.map((one) => one.check_id);

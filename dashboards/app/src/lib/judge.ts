@@ -49,6 +49,6 @@ export function stateOfTicket(ticket: Ticket): string {
 /** Milliseconds until the predicted time; a recording is judged at its own newest slot. */
 export function timeLeft(of: Prediction, checks: ReadonlyMap<string, Check>, now: number): number {
   const check = checks.get(`${of.tenant}\n${of.check_id}`);
-  const present = of.recorded ? Date.parse(check?.current?.last_slot ?? of.made_at) : now;
+  const present = of.recorded ? Date.parse(check?.current?.slot ?? of.made_at) : now;
   return Date.parse(of.expected_at) - present;
 }

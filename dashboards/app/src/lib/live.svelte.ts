@@ -111,8 +111,8 @@ class Live {
       const { current } = check;
       const same = current?.state === result.state && !current.stale;
       if (!same || result.state !== 'OK') changed.push(check);
-      if (!current || !same || current.last_slot >= result.slot) return check;
-      return { ...check, current: { ...current, last_slot: result.slot, output: result.output } };
+      if (!current || !same || current.slot >= result.slot) return check;
+      return { ...check, current: { ...current, slot: result.slot, output: result.output } };
     });
     if (known < results.size || changed.length > ONE_BY_ONE_MAX) this.want('checks');
     else for (const check of changed) void this.one(check);
