@@ -28,7 +28,7 @@ mapfile -t native < <(cargo metadata --format-version 1 --locked |
 of = json.load(sys.stdin)
 print("\n".join(sorted("{name}@{version}".format(**p) for p in of["packages"]
     if p["links"] or any(d["name"] == "cc" for d in p["dependencies"]))))')
-mapfile -t built < <(cargo tree --workspace --locked -e normal,build --prefix none -f '{p}' | awk '{ sub("^v", "", $2); print $1 "@" $2 }' | sort -u)
+mapfile -t built < <(cargo tree --workspace --locked -e normal --prefix none -f '{p}' | awk '{ sub("^v", "", $2); print $1 "@" $2 }' | sort -u)
 chosen=()
 for package in "${native[@]}"; do
     if printf '%s\n' "${built[@]}" | grep -qx -- "$package"; then
