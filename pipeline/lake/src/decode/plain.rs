@@ -1,5 +1,5 @@
 //! A check result exactly as the product writes it: the fields in their order, no spaces, no escapes. Nearly every record
-//! of the log is that, and reading it takes a quarter of what a general parser of JSON does. Whatever differs is left to
+//! of the log is that, and reading it takes about a third of what a general parser of JSON does. Whatever differs is left to
 //! that parser, so this one may refuse anything and must not take anything else than it would.
 
 use kizashi_model::{CheckResult, Metric, State, Timestamp};
