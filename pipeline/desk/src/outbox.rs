@@ -5,10 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kizashi_model::envelope::{
-    HEADER_CONTENT_TYPE, HEADER_ID, HEADER_SOURCE, HEADER_SPECVERSION, HEADER_SUBJECT, HEADER_TENANT, HEADER_TIME,
-    HEADER_TYPE,
-};
+use kizashi_model::envelope::{HEADER_SOURCE, HEADERS};
 use kizashi_model::{Event, EventBody, Topic};
 use kizashi_relay::Relay;
 use sea_orm::{
@@ -30,16 +27,6 @@ pub(crate) async fn source(database: &Database) -> Result<String, DeskError> {
     Ok(format!("{SOURCE}/{id}"))
 }
 
-const HEADERS: [&str; 8] = [
-    HEADER_ID,
-    HEADER_SOURCE,
-    HEADER_SPECVERSION,
-    HEADER_TYPE,
-    HEADER_TIME,
-    HEADER_SUBJECT,
-    HEADER_TENANT,
-    HEADER_CONTENT_TYPE,
-];
 /// Bound on one publish. A row is at most 1 MiB (`BODY_BYTES_MAX`), and nearly all are under 2 KiB.
 const BATCH_ROWS: u64 = 64;
 const BACKOFF_MIN: Duration = Duration::from_millis(20);

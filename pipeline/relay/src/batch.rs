@@ -56,8 +56,14 @@ impl Batch {
         payload: &[u8],
     ) {
         let first = self.headers.len();
+        // Records of one topic carry the same headers in the same order: a name that the record before had too is kept once.
+        let mut before = self.records.last().map_or(0..0, |record| record.headers.clone());
         for (name, value) in headers {
-            let name = self.keep(name.as_bytes());
+            let known = before.next().map(|n| self.headers[n].0.clone());
+            let name = match known {
+                Some(known) if self.bytes[known.clone()] == *name.as_bytes() => known,
+                _ => self.keep(name.as_bytes()),
+            };
             let value = self.keep(value);
             self.headers.push((name, value));
         }

@@ -1,26 +1,12 @@
 //! An event as the spool stores it. Its sequence is not stored: it is the number under which the event is.
 
-use kizashi_model::envelope::{
-    HEADER_CONTENT_TYPE, HEADER_ID, HEADER_SEQUENCE, HEADER_SOURCE, HEADER_SPECVERSION, HEADER_SUBJECT, HEADER_TENANT,
-    HEADER_TIME, HEADER_TYPE,
-};
+use kizashi_model::envelope::{HEADER_SEQUENCE, HEADER_SOURCE, HEADERS};
 use kizashi_model::{Event, Topic};
 
 use crate::RelayError;
 use crate::disk::codec::{Reader, put_bytes, put_len};
 
 const VERSION: u8 = 1;
-/// A header is stored as its place in this list: add at the end, never reorder.
-const HEADERS: [&str; 8] = [
-    HEADER_ID,
-    HEADER_SOURCE,
-    HEADER_SPECVERSION,
-    HEADER_TYPE,
-    HEADER_TIME,
-    HEADER_SUBJECT,
-    HEADER_TENANT,
-    HEADER_CONTENT_TYPE,
-];
 
 /// The source becomes the spool's own, and a sequence that came along is dropped: the spool gives its own.
 pub(super) fn set_source(event: &mut Event, source: &str) {
@@ -62,6 +48,8 @@ pub(super) fn decode(value: &[u8]) -> Option<Event> {
 
 #[cfg(test)]
 mod tests {
+    use kizashi_model::envelope::HEADER_ID;
+
     use super::*;
 
     fn event() -> Event {
