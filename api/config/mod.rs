@@ -8,10 +8,12 @@ use std::path::PathBuf;
 
 use kizashi_checks::Definition;
 use kizashi_engine::EngineConfig;
+use kizashi_flight::FlightConfig;
 use kizashi_http::HttpConfig;
 use kizashi_lake::LakeConfig;
 use kizashi_model::{Span, TenantId};
 use kizashi_monitor::MonitorConfig;
+use kizashi_postgres::PostgresConfig;
 use kizashi_relay::RelayConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,8 @@ pub struct Config {
     pub sql: EngineConfig,
     pub foresight: ForesightConfig,
     pub http: HttpConfig,
+    pub postgres: PostgresConfig,
+    pub flight: FlightConfig,
     /// The checks of this file; those of kizashi.d/*.toml are added.
     pub check: Vec<Definition>,
 }
@@ -103,6 +107,8 @@ impl Config {
         found.extend(self.sql.validate().err());
         found.extend(self.monitor.validate().err());
         found.extend(self.http.validate().err());
+        found.extend(self.postgres.validate().err());
+        found.extend(self.flight.validate().err());
         found
     }
 }

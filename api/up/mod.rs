@@ -1,6 +1,7 @@
 //! `kizashi up`: opens everything, wires it, says where it is, and drains it in order when told to stop.
 
 mod checks;
+mod doors;
 mod foresight;
 mod importer;
 mod intake;
@@ -27,6 +28,7 @@ use crate::cli::{Place, UpArgs};
 use crate::config::{Loaded, load};
 use crate::data_folder::{DataFolder, Token, write_whole};
 use checks::Checks;
+use doors::{Addresses, Behind, Doors};
 use foresight::Watcher;
 use observe::Observer;
 use parts::Parts;
@@ -70,6 +72,7 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     let clock = crate::clock::system();
     let listener = listen(&loaded).await?;
     let address = listener.local_addr()?;
+    let doors = Doors::listen(&loaded).await?;
     let health = Health::new(clock.clone());
     let metrics = Arc::new(Metrics::new());
     let parts = Arc::new(Parts::open(&folder, &loaded, &clock).await?);
@@ -87,6 +90,8 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     let importer = parts.importer(clock.clone());
     rest.add("the imports", importer.clone().finish(stop.clone()));
     let sql = sql::start(&folder, &loaded, &mut last, &stop_sql, &health);
+    let behind = Behind { desk: &parts.desk, sql: &sql, engine: &parts.engine, token: &token };
+    let addresses = doors.start(&folder, &loaded, &behind, &mut rest, &stop)?;
     let live = Live::new();
     rest.add("the event stream", live::run(live.clone(), parts.relay.clone(), stop.clone()));
     let state = AppState {
@@ -108,7 +113,7 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     rest.add("the HTTP server", serve(listener, state, stop.clone()));
 
     write_whole(&folder.path("url"), format!("http://{address}\n").as_bytes(), 0o644)?;
-    greet(&loaded, &address.to_string(), &token, first_administrator.as_ref());
+    greet(&loaded, &address.to_string(), &addresses, &token, first_administrator.as_ref());
     let early = tokio::select! {
         () = signals.serve(stop_checks.clone(), async || checks.reload(place).await) => Ok(()),
         ended = first.watch(&stop_checks) => ended,
@@ -148,7 +153,7 @@ async fn serve(listener: TcpListener, state: AppState, stop: CancellationToken) 
     Ok(())
 }
 
-fn greet(loaded: &Loaded, address: &str, token: &Token, first: Option<&FirstAdministrator>) {
+fn greet(loaded: &Loaded, address: &str, doors: &Addresses, token: &Token, first: Option<&FirstAdministrator>) {
     let relay = loaded
         .config
         .relay
@@ -157,6 +162,12 @@ fn greet(loaded: &Loaded, address: &str, token: &Token, first: Option<&FirstAdmi
         .map_or_else(|| "embedded, in the data folder".to_owned(), |k| format!("Kafka at {}", k.bootstrap_servers));
     println!("Kizashi {} is up", env!("CARGO_PKG_VERSION"));
     println!("  portal    http://{address}/");
+    if let Some(url) = &doors.postgres {
+        println!("  SQL       {url}   (the password is a token)");
+    }
+    if let Some(url) = &doors.flight {
+        println!("  Arrow     {url}   (Flight SQL, with a token)");
+    }
     println!(
         "  checks    {} ({} of this host)",
         loaded.checks.len(),

@@ -79,7 +79,8 @@ fn bare_rdkafka(broker: &str, topic: &str, run: u32) -> u64 {
 }
 
 fn bare_port(place: &crate::events::Place, goal: &Offsets, run: u32) -> u64 {
-    let mut consumer = place.relay.consumer(&format!("bare-{run}"), &[Topic::CheckResults], Box::new(|_| Ok(Some(0)))).unwrap();
+    let mut consumer =
+        place.relay.consumer(&format!("bare-{run}"), &[Topic::CheckResults], Box::new(|_| Ok(Some(0)))).unwrap();
     let (mut batch, mut at, mut rows, begun) = (Batch::default(), Offsets::default(), 0, Instant::now());
     while !at.reached(goal) {
         assert!(begun.elapsed() < WITHIN, "only {rows} rows came");

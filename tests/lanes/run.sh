@@ -26,3 +26,4 @@ lane file-systems file_systems
 lane kafka tests/lanes/kafka/run.sh
 lane readers tests/lanes/readers/lane.sh
 lane portal tests/lanes/portal/lane.sh
+lane sql tests/lanes/sql/lane.sh

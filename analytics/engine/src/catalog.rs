@@ -15,6 +15,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use kizashi_model::tables::Table;
 
 use crate::describe::{COLUMNS, SystemTables};
+use crate::postgres::{PG_CATALOG, PgCatalog};
 use crate::snapshots::{Pinned, Source};
 use crate::tenant_scan::TenantTable;
 use crate::views::View;
@@ -39,6 +40,7 @@ pub(crate) struct Catalog {
     library: Arc<Library>,
     scope: Scope,
     time_zone: Option<String>,
+    postgres: Option<Arc<PgCatalog>>,
     runtime: Arc<RuntimeEnv>,
     pinned: tokio::sync::Mutex<BTreeMap<Table, Pinned>>,
     /// Views being planned, outermost first: one that names itself would never end.
@@ -47,11 +49,18 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    pub fn new(library: Arc<Library>, scope: Scope, time_zone: Option<String>, runtime: Arc<RuntimeEnv>) -> Arc<Self> {
+    pub fn new(
+        library: Arc<Library>,
+        scope: Scope,
+        time_zone: Option<String>,
+        postgres: Option<Arc<PgCatalog>>,
+        runtime: Arc<RuntimeEnv>,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             library,
             scope,
             time_zone,
+            postgres,
             runtime,
             pinned: tokio::sync::Mutex::default(),
             planning: Mutex::default(),
@@ -62,7 +71,8 @@ impl Catalog {
     /// A session that sees this catalog and no other. It holds the catalog; the catalog does not hold it.
     pub fn state(&self) -> Result<SessionState> {
         let me = self.me.upgrade().ok_or_else(|| DataFusionError::Internal("the statement has ended".to_owned()))?;
-        let mut state = SessionStateBuilder::new_from_existing(self.library.base.clone())
+        let base = self.postgres.as_ref().map_or(&self.library.base, |postgres| postgres.base());
+        let mut state = SessionStateBuilder::new_from_existing(base.clone())
             .with_runtime_env(self.runtime.clone())
             .with_catalog_list(Arc::new(OnlyThis(me)))
             .build();
@@ -150,6 +160,7 @@ impl CatalogProvider for Catalog {
         match name {
             SCHEMA => Some(Arc::new(Public(me))),
             INFORMATION_SCHEMA => Some(Arc::new(Information(me))),
+            PG_CATALOG => self.postgres.as_ref().map(|postgres| postgres.schema()),
             _ => None,
         }
     }

@@ -31,6 +31,14 @@ pub struct RelationInfo {
     /// One line for people.
     pub comment: String,
     pub columns: Vec<ColumnInfo>,
+    pub(crate) schema: SchemaRef,
+}
+
+impl RelationInfo {
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
 }
 
 pub(crate) fn table(table: Table) -> RelationInfo {
@@ -46,7 +54,13 @@ pub(crate) fn table(table: Table) -> RelationInfo {
             comment: comment(field),
         })
         .collect();
-    RelationInfo { name: table.name().to_owned(), is_view: false, comment: table.comment().to_owned(), columns }
+    RelationInfo {
+        name: table.name().to_owned(),
+        is_view: false,
+        comment: table.comment().to_owned(),
+        columns,
+        schema: table.schema(),
+    }
 }
 
 pub(crate) fn view(view: &View, schema: &SchemaRef) -> RelationInfo {
@@ -60,7 +74,13 @@ pub(crate) fn view(view: &View, schema: &SchemaRef) -> RelationInfo {
             comment: view.columns.get(field.name()).cloned().unwrap_or_default(),
         })
         .collect();
-    RelationInfo { name: view.name.clone(), is_view: true, comment: view.title.clone(), columns }
+    RelationInfo {
+        name: view.name.clone(),
+        is_view: true,
+        comment: view.title.clone(),
+        columns,
+        schema: schema.clone(),
+    }
 }
 
 /// The name that people know from other databases.

@@ -15,13 +15,14 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use kizashi_model::tables::Table;
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::catalog::{Catalog, Library};
 use crate::describe::{self, RelationInfo, SystemTables};
 use crate::functions::{Extra, base_state};
 use crate::guard::Stop;
 use crate::memory::{StatementPool, Total};
+use crate::postgres::PgCatalog;
 use crate::shape::Expanded;
 use crate::snapshots::{DeltaSource, Source};
 use crate::spill::SpillDir;
@@ -49,6 +50,7 @@ struct Inner {
     /// Every statement of which something is still alive.
     running: Mutex<Vec<Weak<Stop>>>,
     resources: Resources,
+    postgres: OnceCell<Arc<PgCatalog>>,
     threads: Threads,
 }
 
@@ -165,6 +167,7 @@ impl EngineBuilder {
             gate,
             running: Mutex::default(),
             resources,
+            postgres: OnceCell::new(),
             threads,
             config: self.config,
         })))
@@ -226,7 +229,7 @@ fn relations(
 }
 
 async fn plan(view: &View, library: Arc<Library>, runtime: Arc<RuntimeEnv>) -> Result<RelationInfo, EngineError> {
-    let catalog = Catalog::new(library, Scope::All, None, runtime);
+    let catalog = Catalog::new(library, Scope::All, None, None, runtime);
     let planned = async {
         let state = catalog.state()?;
         let plan = state.statement_to_plan(view.statement()?).await?;
@@ -372,15 +375,25 @@ impl Engine {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What PostgreSQL's clients ask about; made when the first of them does.
+    pub(crate) async fn postgres(&self) -> Result<Arc<PgCatalog>, QueryError> {
+        let made = self
+            .0
+            .postgres
+            .get_or_try_init(|| async { PgCatalog::new(&self.0.library.base, &self.0.relations).await.map(Arc::new) });
+        made.await.cloned().map_err(|error| QueryError::internal(&error))
+    }
+
     /// The catalog of one statement, with its own memory and disk.
     pub(crate) fn catalog(
         &self,
         scope: Scope,
         time_zone: Option<String>,
+        postgres: Option<Arc<PgCatalog>>,
         stop: &Arc<Stop>,
     ) -> Result<Arc<Catalog>, QueryError> {
         let runtime = self.0.resources.environment(&self.0.config, Some(stop.clone()));
         let runtime = runtime.map_err(|error| QueryError::internal(&error))?;
-        Ok(Catalog::new(self.0.library.clone(), scope, time_zone, runtime))
+        Ok(Catalog::new(self.0.library.clone(), scope, time_zone, postgres, runtime))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use arrow::array::Array as _;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::{DFParser, Statement};
@@ -73,14 +74,34 @@ impl Binder<'_> {
 
 /// The value in SQL, with its exact type.
 fn sql_of(value: &ScalarValue) -> Option<String> {
+    let of_type = value.data_type();
     let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
     Some(match value {
         null if null.is_null() => format!("arrow_cast(NULL, {})", text(&null.data_type().to_string())),
         ScalarValue::Boolean(Some(flag)) => flag.to_string(),
-        ScalarValue::Int64(Some(number)) => format!("arrow_cast({}, 'Int64')", text(&number.to_string())),
-        ScalarValue::UInt64(Some(number)) => format!("arrow_cast({}, 'UInt64')", text(&number.to_string())),
-        ScalarValue::Float64(Some(number)) => format!("arrow_cast({}, 'Float64')", text(&number.to_string())),
         ScalarValue::Utf8(Some(chars)) => text(chars),
+        ScalarValue::Int16(_)
+        | ScalarValue::Int32(_)
+        | ScalarValue::Int64(_)
+        | ScalarValue::UInt32(_)
+        | ScalarValue::UInt64(_)
+        | ScalarValue::Float32(_)
+        | ScalarValue::Float64(_)
+        | ScalarValue::Date32(_)
+        | ScalarValue::Decimal128(..) => {
+            let value = value.cast_to(&DataType::Utf8).ok()?;
+            let (ScalarValue::Utf8(Some(chars)), of) = (&value, of_type) else { return None };
+            format!("arrow_cast({}, {})", text(chars), text(&of.to_string()))
+        }
+        ScalarValue::Binary(Some(bytes)) => {
+            format!("X'{}'", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        }
+        ScalarValue::List(list) => {
+            let items = list.value(0);
+            let item = |n| sql_of(&ScalarValue::try_from_array(&items, n).ok()?);
+            let items: Option<Vec<String>> = (0..items.len()).map(item).collect();
+            format!("make_array({})", items?.join(", "))
+        }
         ScalarValue::TimestampMicrosecond(Some(micros), zone) => {
             let of = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
             format!("arrow_cast(arrow_cast({}, 'Int64'), {})", text(&micros.to_string()), text(&of.to_string()))

@@ -22,6 +22,11 @@ pub(crate) fn parse(tokens: Vec<TokenWithSpan>) -> Result<Statement, QueryError>
         .build()
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|error| located(QueryError::of(&error), end))?;
+    only(parsed)
+}
+
+/// The one statement that there is, if it reads.
+pub(crate) fn only(parsed: impl IntoIterator<Item = Statement>) -> Result<Statement, QueryError> {
     let mut statements = parsed.into_iter();
     let Some(statement) = statements.next() else {
         return Err(QueryError::user("there is no statement"));

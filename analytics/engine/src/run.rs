@@ -5,22 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::sql::parser::Statement as ParsedStatement;
+use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 use futures::StreamExt;
 use kizashi_model::tables::Table;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
 use crate::guard::{self, Stop};
-use crate::{Causal, Engine, Limit, Parameters, QueryError, Scope, causal, parameters, read_only, shape};
+use crate::postgres::{self, PgCatalog};
+use crate::{
+    Causal, Description, Dialect, Engine, Limit, Parameters, QueryError, Scope, causal, parameters, read_only, shape,
+};
 
 /// Steps of a plan: each is cheap, but a plan is walked many times over.
 const PLAN_STEPS_MAX: usize = 5_000;
+/// As many as a PostgreSQL server takes.
+const PARAMETERS_MAX: usize = 65_535;
 
 pub(crate) struct Statement {
     pub sql: String,
@@ -28,6 +36,7 @@ pub(crate) struct Statement {
     pub parameters: Parameters,
     pub causal: Causal,
     pub time_zone: Option<String>,
+    pub dialect: Dialect,
 }
 
 /// A statement whose rows are on their way.
@@ -59,8 +68,15 @@ struct Head {
     data_versions: BTreeMap<Table, i64>,
 }
 
-/// Waits for its turn, then starts the statement. It ends when the returned value is dropped.
-pub(crate) async fn start(engine: &Engine, statement: Statement, timeout: Duration) -> Result<Started, QueryError> {
+/// A statement that has its place, and its time.
+struct Turn {
+    tokens: Vec<TokenWithSpan>,
+    permit: OwnedSemaphorePermit,
+    deadline: Instant,
+    stop: Arc<Stop>,
+}
+
+async fn turn(engine: &Engine, statement: &Statement, timeout: Duration) -> Result<Turn, QueryError> {
     // Before anything else, and before waiting: a statement of the wrong shape costs nobody anything.
     let tokens = shape::tokens(&statement.sql, engine.config().statement_bytes_max)?;
     let wait = engine.config().queue_wait;
@@ -78,6 +94,64 @@ pub(crate) async fn start(engine: &Engine, statement: Statement, timeout: Durati
     let deadline = Instant::now() + timeout;
     let stop = Stop::after(timeout);
     engine.watch(&stop);
+    Ok(Turn { tokens, permit, deadline, stop })
+}
+
+/// What a statement takes and gives; nothing of it runs.
+pub(crate) async fn describe(
+    engine: &Engine,
+    statement: Statement,
+    timeout: Duration,
+) -> Result<Description, QueryError> {
+    let Turn { tokens, permit, deadline, stop } = turn(engine, &statement, timeout).await?;
+    let _ending = StopOnDrop(stop.clone());
+    let own = engine.clone();
+    let mut task = JoinSet::new();
+    let work = async move {
+        let _permit = permit;
+        let (parsed, postgres) = parse(&own, &statement, tokens).await?;
+        shape::expansion(&parsed, own.view_costs())?;
+        let catalog = own.catalog(statement.scope.clone(), statement.time_zone, postgres, &stop)?;
+        let (_, plan) = logical(&catalog, parsed, statement.causal).await?;
+        description(&plan)
+    };
+    task.spawn_on(work, engine.handle());
+    match tokio::time::timeout_at(deadline, task.join_next()).await {
+        Ok(Some(Ok(described))) => described,
+        Ok(Some(Err(error))) => Err(QueryError::internal(&error)),
+        Ok(None) => Err(QueryError::internal(&"the statement broke off")),
+        Err(_) => Err(timed_out(timeout)),
+    }
+}
+
+fn description(plan: &LogicalPlan) -> Result<Description, QueryError> {
+    let found = plan.get_parameter_types().map_err(|error| QueryError::of(&error))?;
+    let numbered = found.iter().filter_map(|(name, of)| Some((name.strip_prefix('$')?.parse::<usize>().ok()?, of)));
+    let numbered: BTreeMap<usize, &Option<DataType>> = numbered.collect();
+    let last = numbered.keys().last().copied().unwrap_or(0);
+    if last > PARAMETERS_MAX {
+        return Err(QueryError::limit(Limit::Terms, format!("at most {PARAMETERS_MAX} parameters are possible")));
+    }
+    let of = |number| numbered.get(&number).and_then(|of| (*of).clone()).unwrap_or(DataType::Null);
+    Ok(Description { parameters: (1..=last).map(of).collect(), schema: plan.schema().inner().clone() })
+}
+
+/// Also the catalog of PostgreSQL, for a statement that asks it.
+async fn parse(
+    engine: &Engine,
+    statement: &Statement,
+    tokens: Vec<TokenWithSpan>,
+) -> Result<(ParsedStatement, Option<Arc<PgCatalog>>), QueryError> {
+    if statement.dialect == Dialect::Postgres && postgres::concerns(&tokens) {
+        let catalog = engine.postgres().await?;
+        return Ok((catalog.parse(&statement.sql)?, Some(catalog)));
+    }
+    Ok((read_only::parse(tokens)?, None))
+}
+
+/// Waits for its turn, then starts the statement. It ends when the returned value is dropped.
+pub(crate) async fn start(engine: &Engine, statement: Statement, timeout: Duration) -> Result<Started, QueryError> {
+    let Turn { tokens, permit, deadline, stop } = turn(engine, &statement, timeout).await?;
     let ending = StopOnDrop(stop.clone());
     let (head_out, head) = oneshot::channel();
     let (rows, batches) = mpsc::channel(2);
@@ -87,10 +161,10 @@ pub(crate) async fn start(engine: &Engine, statement: Statement, timeout: Durati
         // Held until the statement has really stopped, also after its caller gave up.
         let _permit = permit;
         let planned = async {
-            let mut parsed = read_only::parse(tokens)?;
+            let (mut parsed, postgres) = parse(&own, &statement, tokens).await?;
             parameters::bind(&mut parsed, &statement.parameters)?;
             shape::expansion(&parsed, own.view_costs())?;
-            let catalog = own.catalog(statement.scope.clone(), statement.time_zone, &stop)?;
+            let catalog = own.catalog(statement.scope.clone(), statement.time_zone, postgres, &stop)?;
             plan(&catalog, parsed, statement.causal, &stop).await
         };
         match planned.await {
@@ -131,12 +205,11 @@ pub(crate) async fn broke_off(task: &mut JoinSet<()>) -> QueryError {
 
 type Planned = (Arc<dyn ExecutionPlan>, Head, Arc<datafusion::execution::TaskContext>);
 
-async fn plan(
+async fn logical(
     catalog: &Arc<Catalog>,
-    statement: datafusion::sql::parser::Statement,
+    statement: ParsedStatement,
     causal: Causal,
-    stop: &Arc<Stop>,
-) -> Result<Planned, QueryError> {
+) -> Result<(SessionState, LogicalPlan), QueryError> {
     let error = |error| QueryError::of(&error);
     let state = catalog.state().map_err(error)?;
     let logical = state.statement_to_plan(statement).await.map_err(error)?;
@@ -145,8 +218,18 @@ async fn plan(
     if causal == Causal::Yes {
         causal::check(&logical)?;
     }
-    let physical =
-        state.create_physical_plan(&logical).await.and_then(|plan| guard::apply(plan, stop)).map_err(error)?;
+    Ok((state, logical))
+}
+
+async fn plan(
+    catalog: &Arc<Catalog>,
+    statement: ParsedStatement,
+    causal: Causal,
+    stop: &Arc<Stop>,
+) -> Result<Planned, QueryError> {
+    let (state, logical) = logical(catalog, statement, causal).await?;
+    let physical = state.create_physical_plan(&logical).await.and_then(|plan| guard::apply(plan, stop));
+    let physical = physical.map_err(|error| QueryError::of(&error))?;
     let head = Head { schema: physical.schema(), data_versions: catalog.versions().await };
     Ok((physical, head, state.task_ctx()))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::array::timezone::Tz;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use futures::Stream;
 use kizashi_model::TenantId;
 use kizashi_model::tables::Table;
@@ -38,6 +38,23 @@ pub enum Causal {
     No,
 }
 
+/// Whose habits a statement follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    #[default]
+    Own,
+    /// Questions about `pg_catalog` are answered too, as PostgreSQL's clients put them.
+    Postgres,
+}
+
+/// What a statement takes and gives, without running it.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Types of `$1`, `$2`, ..., by what they are compared with; `Null` where nothing says.
+    pub parameters: Vec<DataType>,
+    pub schema: SchemaRef,
+}
+
 /// The rows of one statement.
 #[derive(Clone, Debug)]
 pub struct QueryResult {
@@ -64,12 +81,13 @@ pub struct Session {
     rows_max: usize,
     timeout: Duration,
     time_zone: Option<String>,
+    dialect: Dialect,
 }
 
 impl Session {
     pub(crate) fn new(engine: Engine, scope: Scope) -> Self {
         let (rows_max, timeout) = (engine.config().rows_max, engine.config().timeout.duration());
-        Self { engine, scope, rows_max, timeout, time_zone: None }
+        Self { engine, scope, rows_max, timeout, time_zone: None, dialect: Dialect::Own }
     }
 
     /// The same session with another bound on rows.
@@ -99,6 +117,12 @@ impl Session {
         }
         self.time_zone = Some(zone.to_owned());
         Ok(self)
+    }
+
+    #[must_use]
+    pub fn with_dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
     }
 
     #[must_use]
@@ -169,15 +193,29 @@ impl Session {
         parameters: &Parameters,
         causal: Causal,
     ) -> Result<ResultStream, QueryError> {
-        let statement = Statement {
+        let statement = self.statement(sql, parameters, causal);
+        let started = crate::run::start(&self.engine, statement, self.timeout).await?;
+        Ok(ResultStream::new(started, self.rows_max))
+    }
+
+    /// What a statement takes and gives.
+    ///
+    /// # Errors
+    /// As [`Session::query`].
+    pub async fn description(&self, sql: &str) -> Result<Description, QueryError> {
+        let statement = self.statement(sql, &Parameters::new(), Causal::No);
+        crate::run::describe(&self.engine, statement, self.timeout).await
+    }
+
+    fn statement(&self, sql: &str, parameters: &Parameters, causal: Causal) -> Statement {
+        Statement {
             sql: sql.to_owned(),
             scope: self.scope.clone(),
             parameters: parameters.clone(),
             causal,
             time_zone: self.time_zone.clone(),
-        };
-        let started = crate::run::start(&self.engine, statement, self.timeout).await?;
-        Ok(ResultStream::new(started, self.rows_max))
+            dialect: self.dialect,
+        }
     }
 
     /// The columns of a table or view, with what they mean.

@@ -35,5 +35,6 @@ pub use live::{Change, Changed, Live};
 pub use metrics::{Consumed, Metrics};
 pub use openapi::{document, router};
 pub use peer::Peer;
+pub use permissions::may_run_sql;
 pub use serve::{Server, serve};
 pub use state::{AppState, CheckInfo, ImportReport, ImportRequest, Importer, RejectedPoint, Thresholds};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use kizashi_desk::Role;
+use kizashi_desk::{Owner, Role, TokenBearer};
 
 macro_rules! permissions {
     ($($variant:ident = $text:literal),* $(,)?) => {
@@ -86,6 +86,18 @@ impl FromIterator<Permission> for Permissions {
 /// Empty, so that nobody may do anything, if the file does not parse; a test sees to it that it does.
 static TABLE: LazyLock<BTreeMap<String, Vec<String>>> =
     LazyLock::new(|| toml::from_str(include_str!("permissions.toml")).unwrap_or_default());
+
+/// Whether a token's bearer may run SQL: the role may, and the token's scopes have it.
+#[must_use]
+pub fn may_run_sql(bearer: &TokenBearer) -> bool {
+    let role = match (&bearer.person, &bearer.token.owner) {
+        (Some(person), _) => person.role,
+        (None, Owner::Service { role, .. }) => *role,
+        (None, Owner::Person(_)) => return false,
+    };
+    let scopes = Permissions::named(bearer.token.scopes.iter().map(String::as_str));
+    Permissions::of(role).and(scopes).has(Permission::SqlRun)
+}
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use kizashi_engine::{EngineConfig, Limit, Parameters, QueryError, QueryResult, Scope};
+use kizashi_engine::{Description, Dialect, EngineConfig, Limit, Parameters, QueryError, QueryResult, Scope};
 use kizashi_model::tables::Table;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -24,7 +24,7 @@ use crate::supervisor::Status;
 const START_WITHIN: Duration = Duration::from_secs(10);
 /// How long an error waits for the reason why the worker ended.
 const REASON_WITHIN: Duration = Duration::from_secs(1);
-/// Past every bound that the worker itself keeps, before it is taken for stuck.
+/// Before a worker is taken for stuck.
 const MARGIN: Duration = Duration::from_secs(2);
 
 /// A statement and whose it is.
@@ -41,6 +41,7 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Such as `Asia/Tokyo`; UTC if not given.
     pub time_zone: Option<String>,
+    pub dialect: Dialect,
     /// Ends the statement with [`QueryError::Cancelled`]; dropping the rows ends it without a word.
     pub cancel: CancellationToken,
 }
@@ -56,6 +57,7 @@ impl Request {
             rows_max: None,
             timeout: None,
             time_zone: None,
+            dialect: Dialect::Own,
             cancel: CancellationToken::new(),
         }
     }
@@ -93,6 +95,12 @@ impl SqlClient {
         Self::new(socket, config, status, end)
     }
 
+    /// How long a statement may be.
+    #[must_use]
+    pub fn statement_bytes_max(&self) -> usize {
+        self.0.config.statement_bytes_max
+    }
+
     /// How the worker is.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
@@ -124,30 +132,9 @@ impl SqlClient {
     /// # Errors
     /// As [`SqlClient::query`]; later ones come from [`Rows::next_batch`].
     pub async fn stream(&self, request: Request) -> Result<Rows, QueryError> {
-        let own = &self.0;
-        if request.sql.len() > own.config.statement_bytes_max {
-            let (bytes, most) = (request.sql.len(), own.config.statement_bytes_max);
-            let message = format!("the statement is {bytes} bytes long; at most {most} are accepted");
-            return Err(QueryError::limit(Limit::StatementBytes, message));
-        }
-        let (place, worker) = tokio::select! {
-            turn = self.turn(&request.caller) => turn?,
-            () = request.cancel.cancelled() => return Err(QueryError::Cancelled),
-        };
-        let most = own.config.timeout.duration();
-        let timeout = request.timeout.map_or(most, |wanted| wanted.min(most));
-        let grace = own.config.grace.duration() + MARGIN;
-        let mut link = match crate::socket::connect(&own.socket).await {
-            Ok(stream) => Link::new(stream, self.clone(), worker, timeout, own.config.queue_wait.duration() + grace),
-            Err(error) => return Err(self.ended(worker, &error.to_string()).await),
-        };
-        if let Err(error) = link.ask(&request, own.config.rows_max).await {
-            return Err(link.broken(error).await);
-        }
-        let hello: Hello = link.expect(Kind::Hello, &request.cancel).await?;
-        hello.check("the SQL worker").map_err(QueryError::Unavailable)?;
+        let (mut link, place) = self.ask(&request, false).await?;
         let head: Head = link.expect(Kind::Head, &request.cancel).await?;
-        link.within = timeout + grace;
+        link.within = link.timeout + self.slack();
         let mut rows = Rows {
             schema: Arc::new(arrow::datatypes::Schema::empty()),
             data_versions: head.data_versions(),
@@ -165,6 +152,60 @@ impl SqlClient {
         }
         rows.take(first).await?;
         Ok(rows)
+    }
+
+    /// What a statement takes and gives, without running it.
+    ///
+    /// # Errors
+    /// As [`SqlClient::query`].
+    pub async fn describe(&self, request: &Request) -> Result<Description, QueryError> {
+        let (mut link, _place) = self.ask(request, true).await?;
+        let mut schema = async |kind: Kind| {
+            let frame = link.next(&request.cancel).await?;
+            let decoded = match frame.kind == kind {
+                true => rows::decode(frame.payload).map(|(schema, _)| schema),
+                false => Err(FrameError::Content("no schema came".to_owned())),
+            };
+            match decoded {
+                Ok(schema) => Ok(schema),
+                Err(error) => Err(link.broken(error).await),
+            }
+        };
+        let parameters = schema(Kind::Parameters).await?;
+        let parameters = parameters.fields().iter().map(|field| field.data_type().clone()).collect();
+        Ok(Description { parameters, schema: schema(Kind::Rows).await? })
+    }
+
+    /// Past every bound that the worker itself keeps.
+    fn slack(&self) -> Duration {
+        self.0.config.grace.duration() + MARGIN
+    }
+
+    /// Sends the question once it has its place, and hears that somebody listens.
+    async fn ask(&self, request: &Request, describe: bool) -> Result<(Link, Place), QueryError> {
+        let own = &self.0;
+        if request.sql.len() > own.config.statement_bytes_max {
+            let (bytes, most) = (request.sql.len(), own.config.statement_bytes_max);
+            let message = format!("the statement is {bytes} bytes long; at most {most} are accepted");
+            return Err(QueryError::limit(Limit::StatementBytes, message));
+        }
+        let (place, worker) = tokio::select! {
+            turn = self.turn(&request.caller) => turn?,
+            () = request.cancel.cancelled() => return Err(QueryError::Cancelled),
+        };
+        let most = own.config.timeout.duration();
+        let timeout = request.timeout.map_or(most, |wanted| wanted.min(most));
+        let slack = own.config.queue_wait.duration() + self.slack();
+        let mut link = match crate::socket::connect(&own.socket).await {
+            Ok(stream) => Link::new(stream, self.clone(), worker, timeout, slack),
+            Err(error) => return Err(self.ended(worker, &error.to_string()).await),
+        };
+        if let Err(error) = link.ask(request, own.config.rows_max, describe).await {
+            return Err(link.broken(error).await);
+        }
+        let hello: Hello = link.expect(Kind::Hello, &request.cancel).await?;
+        hello.check("the SQL worker").map_err(QueryError::Unavailable)?;
+        Ok((link, place))
     }
 
     async fn turn(&self, caller: &str) -> Result<(Place, u64), QueryError> {
@@ -238,13 +279,15 @@ impl Link {
         Self { client, worker, timeout, within, reader: Reader::new(reader), writer, cancelled: false }
     }
 
-    async fn ask(&mut self, request: &Request, rows_max: usize) -> Result<(), FrameError> {
+    async fn ask(&mut self, request: &Request, rows_max: usize, describe: bool) -> Result<(), FrameError> {
         let query = Query {
             sql: request.sql.clone(),
             scope: request.scope.clone().into(),
             rows_max: request.rows_max.unwrap_or(rows_max),
             timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
             time_zone: request.time_zone.clone(),
+            dialect: request.dialect.into(),
+            describe,
         };
         let hello = message::encode(&Hello { version: VERSION })?;
         frame::write(&mut self.writer, Kind::Hello, &hello).await?;

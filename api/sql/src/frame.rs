@@ -14,7 +14,8 @@ const MB: usize = 1024 * KB;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Hello,
-    /// One row with a column per parameter, as one Arrow IPC stream.
+    /// One row with a column per parameter, as one Arrow IPC stream. The worker answers a description with the same
+    /// columns and no row.
     Parameters,
     Query,
     Cancel,

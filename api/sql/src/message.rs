@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kizashi_engine::{Limit, Position, QueryError, Scope};
+use kizashi_engine::{Dialect, Limit, Position, QueryError, Scope};
 use kizashi_model::TenantId;
 use kizashi_model::tables::Table;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::frame::{Frame, FrameError, Kind};
 
 /// Raised with every change that the other side would not understand.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Hello {
@@ -32,7 +32,7 @@ impl Hello {
     }
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Seen {
     Tenant(TenantId),
@@ -66,6 +66,34 @@ pub struct Query {
     /// The worker's own configuration is a bound on it.
     pub timeout_ms: u64,
     pub time_zone: Option<String>,
+    pub dialect: Habits,
+    /// Only what it takes and gives is wanted.
+    pub describe: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Habits {
+    Own,
+    Postgres,
+}
+
+impl From<Dialect> for Habits {
+    fn from(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Own => Self::Own,
+            Dialect::Postgres => Self::Postgres,
+        }
+    }
+}
+
+impl From<Habits> for Dialect {
+    fn from(habits: Habits) -> Self {
+        match habits {
+            Habits::Own => Self::Own,
+            Habits::Postgres => Self::Postgres,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -194,7 +222,7 @@ mod tests {
     #[test]
     fn a_message_of_another_build_is_refused_in_words() {
         let told = Hello { version: VERSION + 1 }.check("the SQL worker").unwrap_err();
-        assert!(told.contains("version 2") && told.contains("start the product again"), "{told}");
+        assert!(told.contains("version 3") && told.contains("start the product again"), "{told}");
         let frame = Frame { kind: Kind::Query, payload: r#"{"sql":"select 1","colour":1}"#.into() };
         assert!(decode::<Query>(&frame, Kind::Query).unwrap_err().to_string().contains("colour"));
         assert!(decode::<Query>(&frame, Kind::Hello).is_err());

@@ -68,6 +68,21 @@ impl Table {
         }
     }
 
+    /// The columns that tell its rows apart.
+    #[must_use]
+    pub fn key(self) -> &'static [&'static str] {
+        match self {
+            Self::CheckResults => &["tenant", "check_id", "slot"],
+            Self::Samples => &["tenant", "check_id", "metric", "slot"],
+            Self::CheckRetirements => &["tenant", "check_id", "at"],
+            Self::Problems => &["problem_id", "phase", "at"],
+            Self::TicketEvents => &["ticket_key", "sequence"],
+            Self::Findings => &["finding_id"],
+            Self::Predictions => &["prediction_id", "phase"],
+            Self::Rejects => &["topic", "partition", "offset"],
+        }
+    }
+
     /// Columns in their order; the last is the partition column.
     #[must_use]
     pub fn schema(self) -> SchemaRef {

@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use kizashi_engine::{Causal, Engine, Parameters, QueryError, ResultStream};
+use arrow::datatypes::{DataType, Field, Schema};
+use kizashi_engine::{Causal, Engine, Parameters, QueryError, ResultStream, Session};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,9 @@ pub async fn answer(
     out: &mut OwnedWriteHalf,
     cancel: &CancellationToken,
 ) -> Result<(), FrameError> {
+    if asked.query.describe {
+        return describe(engine, asked, out, cancel).await;
+    }
     let started = unless(cancel, start(engine, asked)).await;
     let mut stream = match started {
         Ok(stream) => stream,
@@ -54,13 +58,41 @@ pub async fn answer(
     }
 }
 
+async fn describe(
+    engine: &Engine,
+    asked: Asked,
+    out: &mut OwnedWriteHalf,
+    cancel: &CancellationToken,
+) -> Result<(), FrameError> {
+    let described = async { session(engine, &asked.query)?.description(&asked.query.sql).await };
+    let described = match unless(cancel, described).await {
+        Ok(described) => described,
+        Err(error) => return refuse(out, &error).await,
+    };
+    let name = |(number, of): (usize, &DataType)| Field::new(format!("{}", number + 1), of.clone(), true);
+    let parameters = Schema::new(described.parameters.iter().enumerate().map(name).collect::<Vec<_>>());
+    match (encode(&parameters, None), encode(&described.schema, None)) {
+        (Ok(parameters), Ok(schema)) => {
+            send(out, Kind::Parameters, &parameters).await?;
+            send(out, Kind::Rows, &schema).await
+        }
+        (Err(error), _) | (_, Err(error)) => refuse(out, &error).await,
+    }
+}
+
+fn session(engine: &Engine, query: &Query) -> Result<Session, QueryError> {
+    let timeout = Duration::from_millis(query.timeout_ms).min(engine.config().timeout.duration());
+    let session = engine.session(query.scope.clone().into()).with_rows_max(query.rows_max).with_timeout(timeout);
+    let session = session.with_dialect(query.dialect.into());
+    match &query.time_zone {
+        Some(zone) => session.with_time_zone(zone),
+        None => Ok(session),
+    }
+}
+
 async fn start(engine: &Engine, asked: Asked) -> Result<ResultStream, QueryError> {
     let Asked { query, parameters } = asked;
-    let timeout = Duration::from_millis(query.timeout_ms).min(engine.config().timeout.duration());
-    let mut session = engine.session(query.scope.into()).with_rows_max(query.rows_max).with_timeout(timeout);
-    if let Some(zone) = &query.time_zone {
-        session = session.with_time_zone(zone)?;
-    }
+    let session = session(engine, &query)?;
     session.stream_with(&query.sql, &parameters, Causal::No).await
 }
 

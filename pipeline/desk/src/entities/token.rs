@@ -22,6 +22,9 @@ pub struct Model {
     pub expires_at_ms: i64,
     pub last_used_ms: Option<i64>,
     pub revoked_at_ms: Option<i64>,
+    /// The keys of SCRAM-SHA-256, in hex.
+    pub scram_stored_key: Option<String>,
+    pub scram_server_key: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -10,6 +10,7 @@ mod m0003_foresight;
 mod m0004_identity;
 mod m0005_people;
 mod m0006_idempotency;
+mod m0007_scram;
 
 pub struct Migrator;
 
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_identity::Migration),
             Box::new(m0005_people::Migration),
             Box::new(m0006_idempotency::Migration),
+            Box::new(m0007_scram::Migration),
         ]
     }
 }

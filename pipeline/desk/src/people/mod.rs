@@ -5,6 +5,7 @@ mod access;
 mod limiter;
 mod password;
 mod persons;
+mod scram;
 mod secret;
 mod sessions;
 mod tokens;
@@ -21,6 +22,7 @@ use password::Hasher;
 
 pub use access::{AccessEntry, AccessEvent};
 pub use persons::{FirstAdministrator, NewPerson, PersonChange};
+pub use scram::{SCRAM_ITERATIONS, SCRAM_SALT_BYTES, ScramKeys, ScramUser};
 pub use secret::{Secret, csrf};
 pub use sessions::{LoginRefused, SESSION_MS, SignedIn};
 pub use tokens::{NewToken, Owner, Token, TokenBearer};

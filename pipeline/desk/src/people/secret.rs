@@ -65,6 +65,6 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], DeskError> {
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

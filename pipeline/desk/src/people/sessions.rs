@@ -72,19 +72,13 @@ impl Desk {
         find: impl AsyncFnOnce() -> Result<Option<person::Model>, DeskError>,
         password: &str,
     ) -> Result<person::Model, LoginRefused> {
-        let begun = self.limiter(|limiter| limiter.begin(&by.name, by.address, self.inner.clock.now()));
-        if let Err(Wait { ms, first }) = begun {
-            if first {
-                self.record(by, AccessEvent::LoginLimited, None).await?;
-            }
-            return Err(LoginRefused::Limited { wait_ms: ms });
-        }
+        self.attempt_begins(by).await?;
         let row = find().await?;
         let hash = row.as_ref().filter(|row| !row.disabled).and_then(|row| row.password_hash.clone());
         let right = self.inner.doors.hasher.is_right(password, hash).await?;
         match row {
             Some(row) if right => {
-                self.limiter(|limiter| limiter.succeeded(&by.name, by.address));
+                self.attempt_succeeded(by);
                 Ok(row)
             }
             row => {
@@ -93,6 +87,20 @@ impl Desk {
                 Err(LoginRefused::Wrong)
             }
         }
+    }
+
+    /// Counts an attempt as failed until it succeeds.
+    pub(super) async fn attempt_begins(&self, by: &By) -> Result<(), LoginRefused> {
+        let begun = self.limiter(|limiter| limiter.begin(&by.name, by.address, self.inner.clock.now()));
+        let Err(Wait { ms, first }) = begun else { return Ok(()) };
+        if first {
+            self.record(by, AccessEvent::LoginLimited, None).await?;
+        }
+        Err(LoginRefused::Limited { wait_ms: ms })
+    }
+
+    pub(super) fn attempt_succeeded(&self, by: &By) {
+        self.limiter(|limiter| limiter.succeeded(&by.name, by.address));
     }
 
     fn limiter<T>(&self, work: impl FnOnce(&mut Limiter) -> T) -> T {

@@ -11,6 +11,7 @@ use sea_orm::{
 };
 
 use super::access::{self, AccessEvent, Told};
+use super::scram::{self, SCRAM_SALT_BYTES, ScramKeys};
 use super::{By, Person, Role, Secret, check_label, persons, secret};
 use crate::entities::{person, token};
 use crate::tickets::LIMIT_MAX;
@@ -65,6 +66,27 @@ pub struct TokenBearer {
     pub person: Option<Person>,
 }
 
+impl TokenBearer {
+    /// Tells persons and services of one name apart.
+    #[must_use]
+    pub fn account(&self) -> String {
+        match &self.person {
+            Some(person) => format!("person:{}", person.name),
+            None => format!("service:{}", self.token.name),
+        }
+    }
+
+    /// `None` sees every tenant.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&TenantId> {
+        match (&self.person, &self.token.owner) {
+            (Some(person), _) => person.tenant.as_ref(),
+            (None, Owner::Service { tenant, .. }) => tenant.as_ref(),
+            (None, Owner::Person(_)) => None,
+        }
+    }
+}
+
 impl Desk {
     /// Makes a token; its secret is told only here.
     ///
@@ -85,7 +107,7 @@ impl Desk {
         let secret = Secret::new(if matches!(new.owner, Owner::Person(_)) { "kzp_" } else { "kzs_" })?;
         let now = self.inner.clock.now();
         let writing = self.inner.database.begin_quietly().await?;
-        let result = insert(&writing.transaction, new, &secret, by, now).await;
+        let result = insert(&writing.transaction, new, &secret, by, now, |user| self.scram_salt(user)).await;
         Ok((writing.end(result).await?, secret))
     }
 
@@ -141,11 +163,13 @@ impl Desk {
     /// # Errors
     /// When the database cannot be read.
     pub async fn bearer(&self, secret: &str) -> Result<Option<TokenBearer>, DeskError> {
-        let now = self.inner.clock.now();
         let of = token::Entity::find().filter(token::Column::SecretHash.eq(secret::digest(secret)));
         let Some(row) = of.one(self.inner.database.reader()).await? else { return Ok(None) };
-        let token = shown(row)?;
-        if token.revoked_at_ms.is_some() || now >= token.expires_at_ms {
+        self.bearer_of(shown(row)?).await
+    }
+
+    pub(super) async fn bearer_of(&self, token: Token) -> Result<Option<TokenBearer>, DeskError> {
+        if token.revoked_at_ms.is_some() || self.inner.clock.now() >= token.expires_at_ms {
             return Ok(None);
         }
         let person = match token.owner {
@@ -196,6 +220,7 @@ async fn insert(
     secret: &Secret,
     by: &By,
     now: Timestamp,
+    salt: impl Fn(&str) -> [u8; SCRAM_SALT_BYTES],
 ) -> Result<Token, DeskError> {
     let (person_id, role, tenant) = match &new.owner {
         Owner::Person(id) => (Some(*id), None, None),
@@ -203,6 +228,11 @@ async fn insert(
             (None, Some(role.as_str().to_owned()), tenant.as_ref().map(ToString::to_string))
         }
     };
+    let user = match person_id {
+        Some(id) => persons::find(db, id).await?.name,
+        None => new.name.clone(),
+    };
+    let keys = ScramKeys::of(secret.reveal(), &salt(&user));
     let mut alive =
         Condition::all().add(token::Column::RevokedAtMs.is_null()).add(token::Column::ExpiresAtMs.gt(now.0));
     alive = alive.add(match person_id {
@@ -225,6 +255,8 @@ async fn insert(
         expires_at_ms: Set(now.0.saturating_add(new.days * DAY_MS)),
         last_used_ms: Set(None),
         revoked_at_ms: Set(None),
+        scram_stored_key: Set(Some(scram::to_hex(&keys.stored))),
+        scram_server_key: Set(Some(scram::to_hex(&keys.server))),
     };
     let row = row.insert(db).await?;
     tell(db, now, by, AccessEvent::TokenCreated, &row).await?;
@@ -271,7 +303,7 @@ async fn tell(
     access::put(db, now, by, Told { event, subject: Some(&row.name), tenant: tenant.as_deref() }).await
 }
 
-fn shown(row: token::Model) -> Result<Token, DeskError> {
+pub(super) fn shown(row: token::Model) -> Result<Token, DeskError> {
     let damaged = |what: &str| DeskError::Damaged(format!("token {}: the {what} is not known", row.id));
     let owner = match (row.person_id, row.role.as_deref()) {
         (Some(person), _) => Owner::Person(person),

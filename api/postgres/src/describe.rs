@@ -1,0 +1,133 @@
+//! What statements take and give, and their parameters.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema};
+use arrow_pg::datatypes::into_pg_type;
+use kizashi_engine::Parameters;
+use pgwire::api::Type;
+use pgwire::api::portal::{Format, Portal};
+use pgwire::api::stmt::StoredStatement;
+use pgwire::error::PgWireResult;
+use pgwire::messages::PgWireBackendMessage as Message;
+use pgwire::messages::data::{NoData, ParameterDescription};
+
+use crate::bind;
+use crate::command::{Command, command};
+use crate::encode::{fields, shape};
+use crate::error::{error, of as refused};
+use crate::extended::Prepared;
+use crate::out::{Out, columns, shown, text_schema};
+use crate::run::cursor_of;
+use crate::session::{Asked, Session, State};
+use crate::split::{Piece, split};
+
+impl Session {
+    /// Types of the parameters, then the columns.
+    pub async fn describe_statement<O: Out>(
+        &self,
+        out: &mut O,
+        state: &State,
+        stored: &StoredStatement<Prepared>,
+    ) -> PgWireResult<()> {
+        let text = stored.statement.0.clone();
+        let pieces = split(&text);
+        let Some(piece) = pieces.first() else { return Err(error("XX000", "the statement is gone")) };
+        let asked = command(&text, piece).map_err(|(code, message)| error(code, message))?;
+        let (types, schema) = match &asked {
+            Command::Query => {
+                self.described(state, Asked { text: &text, sql: piece.sql }).await.map(|d| (d.0, Some(d.1)))?
+            }
+            Command::Declare { sql, .. } => (self.described(state, Asked { text: &text, sql }).await?.0, None),
+            Command::Show(name) => (Vec::new(), Some(text_schema(&shown(&state.settings, name)?.0).into())),
+            Command::Fetch { cursor, shown: true, .. } => {
+                let answer = state.cursors.get(cursor);
+                (
+                    Vec::new(),
+                    Some(
+                        answer
+                            .ok_or_else(|| error("34000", format!("cursor {cursor:?} does not exist")))?
+                            .shape
+                            .clone(),
+                    ),
+                )
+            }
+            _ => (Vec::new(), None),
+        };
+        let count = types.len().max(stored.parameter_types.len());
+        let of = |place: usize| match (stored.parameter_types.get(place).cloned().flatten(), types.get(place)) {
+            (Some(declared), _) => Ok(declared),
+            (None, Some(DataType::Null) | None) => Ok(Type::TEXT),
+            (None, Some(given)) => into_pg_type(given),
+        };
+        let oids = (0..count).map(|place| Ok(of(place)?.oid())).collect::<PgWireResult<Vec<_>>>()?;
+        out.put(Message::ParameterDescription(ParameterDescription::new(oids))).await?;
+        match schema {
+            Some(schema) => {
+                let fields = fields(&schema, &Format::UnifiedText)?;
+                out.put(columns(&fields)).await
+            }
+            None => out.put(Message::NoData(NoData::new())).await,
+        }
+    }
+
+    /// The columns. A query is started, so that it is planned once: its rows wait for the execution.
+    pub async fn describe_portal<O: Out>(
+        &self,
+        out: &mut O,
+        state: &mut State,
+        portal: &Portal<Prepared>,
+    ) -> PgWireResult<()> {
+        let text = portal.statement.statement.0.clone();
+        let pieces = split(&text);
+        let Some(piece) = pieces.first() else { return Err(error("XX000", "the statement is gone")) };
+        let asked = command(&text, piece).map_err(|(code, message)| error(code, message))?;
+        let schema = match &asked {
+            Command::Query => {
+                let parameters = self.bound(state, portal, &text, piece).await?;
+                let answer = self.start(state, Asked { text: &text, sql: piece.sql }, parameters).await?;
+                let shape = answer.shape.clone();
+                state.open.insert(portal.name.clone(), answer);
+                Some(shape)
+            }
+            Command::Show(name) => Some(text_schema(&shown(&state.settings, name)?.0).into()),
+            Command::Fetch { cursor, shown: true, .. } => Some(cursor_of(state, cursor)?.shape.clone()),
+            _ => None,
+        };
+        match schema {
+            Some(schema) => {
+                let fields = fields(&schema, &portal.result_column_format)?;
+                out.put(columns(&fields)).await
+            }
+            None => out.put(Message::NoData(NoData::new())).await,
+        }
+    }
+
+    pub async fn described(&self, state: &State, asked: Asked<'_>) -> PgWireResult<(Vec<DataType>, Arc<Schema>)> {
+        let request = self.request(state, asked.sql, Parameters::new())?;
+        let described = self.door.sql.describe(&request).await;
+        let described = described.map_err(|why| refused(&why, asked.text, asked.offset()))?;
+        Ok((described.parameters, shape(&described.schema, state.settings.time_zone())))
+    }
+
+    pub async fn bound(
+        &self,
+        state: &State,
+        portal: &Portal<Prepared>,
+        text: &str,
+        piece: &Piece<'_>,
+    ) -> PgWireResult<Parameters> {
+        if portal.parameters.is_empty() {
+            return Ok(Parameters::new());
+        }
+        let mut types = Vec::new();
+        if bind::needs_description(portal) {
+            let sql = match command(text, piece) {
+                Ok(Command::Declare { sql, .. }) => sql,
+                _ => piece.sql,
+            };
+            types = self.described(state, Asked { text, sql }).await?.0;
+        }
+        bind::parameters(portal, &types)
+    }
+}

@@ -1,0 +1,97 @@
+//! Rows as the client wants them: each column as text or binary, times in the session's zone.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow_pg::datatypes::arrow_schema_to_pg_fields;
+use arrow_pg::encoder::{Encoder, encode_value};
+use kizashi_sql::Rows;
+use pgwire::api::portal::Format;
+use pgwire::api::results::FieldInfo;
+use pgwire::error::PgWireResult;
+
+use crate::error;
+
+/// The columns of an answer.
+pub fn fields(schema: &Schema, format: &Format) -> PgWireResult<Arc<Vec<FieldInfo>>> {
+    if let Format::Individual(formats) = format
+        && formats.len() != schema.fields().len()
+    {
+        let (given, there) = (formats.len(), schema.fields().len());
+        return Err(error::error("08P01", format!("{given} result formats were given for {there} columns")));
+    }
+    Ok(Arc::new(arrow_schema_to_pg_fields(schema, format, None)?))
+}
+
+/// What rows look like on their way: times with a zone in the session's.
+pub fn shape(schema: &Schema, zone: &str) -> SchemaRef {
+    let field = |field: &Arc<Field>| match field.data_type() {
+        DataType::Timestamp(unit, Some(_)) => {
+            Arc::new(field.as_ref().clone().with_data_type(DataType::Timestamp(*unit, Some(zone.into()))))
+        }
+        _ => field.clone(),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+/// A statement's rows, one at a time.
+#[derive(Debug)]
+pub struct Answer {
+    rows: Rows,
+    pub shape: SchemaRef,
+    batch: Option<(RecordBatch, usize)>,
+    left: usize,
+    text: String,
+    offset: usize,
+}
+
+impl Answer {
+    /// `text` is what the client sent, and the statement begins `offset` bytes into it.
+    pub fn new(rows: Rows, zone: &str, rows_max: usize, text: &str, offset: usize) -> Self {
+        let shape = shape(&rows.schema, zone);
+        Self { rows, shape, batch: None, left: rows_max, text: text.to_owned(), offset }
+    }
+
+    /// Puts the next row into `encoder`; `false` at the end.
+    pub async fn next<E: Encoder>(&mut self, encoder: &mut E, fields: &[FieldInfo]) -> PgWireResult<bool> {
+        loop {
+            if let Some((batch, row)) = &mut self.batch
+                && *row < batch.num_rows()
+            {
+                for (column, (field, info)) in batch.columns().iter().zip(self.shape.fields().iter().zip(fields)) {
+                    encode_value(encoder, column, *row, field, info)?;
+                }
+                *row += 1;
+                return Ok(true);
+            }
+            let next = self.rows.next_batch().await.map_err(|why| error::of(&why, &self.text, self.offset))?;
+            let Some(batch) = next else { return self.ended() };
+            if batch.num_rows() > self.left {
+                return Err(error::error("54000", "the result has more rows than postgres.rows_max: add a LIMIT"));
+            }
+            self.left -= batch.num_rows();
+            self.batch = Some((self.shaped(&batch)?, 0));
+        }
+    }
+
+    fn ended(&self) -> PgWireResult<bool> {
+        if self.rows.truncated {
+            return Err(error::error("54000", "the result has more rows than postgres.rows_max: add a LIMIT"));
+        }
+        Ok(false)
+    }
+
+    fn shaped(&self, batch: &RecordBatch) -> PgWireResult<RecordBatch> {
+        let column = |(column, field): (&ArrayRef, &Arc<Field>)| match column.data_type() == field.data_type() {
+            true => Ok(column.clone()),
+            false => cast(column, field.data_type()),
+        };
+        let columns = batch.columns().iter().zip(self.shape.fields()).map(column).collect::<Result<Vec<_>, _>>();
+        let rows = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        columns
+            .and_then(|columns| RecordBatch::try_new_with_options(self.shape.clone(), columns, &rows))
+            .map_err(|why| error::error("XX000", why.to_string()))
+    }
+}
