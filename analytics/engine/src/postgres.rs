@@ -3,7 +3,10 @@
 //! got with one statement mean the same in the next.
 
 mod comments;
+mod functions;
 mod keys;
+mod more;
+mod rewrite;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,6 +90,10 @@ impl PgCatalog {
         }
         let mut own = BTreeMap::new();
         own.insert("pg_description", comments.table(&shape_of(given.as_ref(), "pg_description").await?)?);
+        for function in functions::all() {
+            context.register_udf(function);
+        }
+        own.extend(more::tables(&context).await?);
         for (name, table) in keys::tables(&oids, given.as_ref()).await? {
             own.insert(name, table);
         }
@@ -108,7 +115,8 @@ impl PgCatalog {
         if let Some(answer) = keys::asked(sql) {
             return read_only::parse(crate::shape::tokens(&answer, usize::MAX)?);
         }
-        let parsed = self.parser.parse(sql).map_err(|error| QueryError::of(&DataFusionError::from(error)))?;
+        let mut parsed = self.parser.parse(sql).map_err(|error| QueryError::of(&DataFusionError::from(error)))?;
+        parsed.iter_mut().for_each(rewrite::rewrite);
         read_only::only(parsed.into_iter().map(|statement| Statement::Statement(Box::new(statement))))
     }
 }

@@ -13,8 +13,8 @@ from product import Product, until
 def main():
     product = Product()
     try:
-        rows = lambda: product.ask("POST", "/api/v1/sql", {"sql": "select count(distinct tenant) from check_results"})
-        until(lambda: rows()["rows"][0][0] >= 2, "no rows came of both tenants", product)
+        rows = lambda: product.ask("POST", "/api/v1/sql", {"sql": "select count(distinct tenant) as n from check_results"})
+        until(lambda: rows()[0]["n"] >= 2, "no rows came of both tenants", product)
         for client in [psql_client, psycopg_client, python_clients, jdbc_client, adbc_client]:
             for name, check in vars(client).items():
                 if name.startswith("test_"):
