@@ -6,6 +6,7 @@
 mod definition;
 mod fetch;
 mod follow;
+mod guard;
 mod host;
 pub mod kinds;
 mod net;
@@ -22,6 +23,7 @@ mod virtual_time;
 mod watch;
 
 pub use definition::Definition;
+pub use guard::{Guard, Network};
 pub use kinds::Kind;
 pub use runner::{Outcome, run_once};
 pub use scheduler::{Resume, Scheduler, SchedulerLimits};

@@ -18,11 +18,12 @@ pub(crate) fn ms(duration: Duration) -> f64 {
 /// The addresses of `host`, which may be one itself, and how long it took to find them.
 ///
 /// # Errors
-/// Says that the name cannot be resolved, and why.
+/// Says that the name cannot be resolved, and why; or that checks do not reach its address.
 pub(crate) async fn resolve(host: &str, port: u16, context: &Context) -> Result<(Vec<SocketAddr>, Duration), String> {
     let begun = Instant::now();
     if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok((vec![SocketAddr::new(address, port)], begun.elapsed()));
+        let addresses = context.shared.guard.pass(host, vec![SocketAddr::new(address, port)])?;
+        return Ok((addresses, begun.elapsed()));
     }
     context.stage("resolving the name");
     let name = host.to_owned();
@@ -32,7 +33,7 @@ pub(crate) async fn resolve(host: &str, port: u16, context: &Context) -> Result<
     if addresses.is_empty() {
         return Err(format!("{host} cannot be resolved: it has no address"));
     }
-    Ok((addresses, begun.elapsed()))
+    Ok((context.shared.guard.pass(host, addresses)?, begun.elapsed()))
 }
 
 /// Connects to the first address that answers, and says how long that took.

@@ -9,6 +9,7 @@ use sysinfo::System;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::definition;
+use crate::guard::Guard;
 use crate::processes::Processes;
 use crate::tls::Roots;
 
@@ -45,16 +46,24 @@ pub(crate) struct Shared {
     lookups: Arc<Semaphore>,
     pub processes: Processes,
     pub roots: Roots,
+    pub guard: Guard,
 }
 
-impl Default for Shared {
-    fn default() -> Self {
+impl Shared {
+    pub fn new(guard: Guard) -> Self {
         Self {
             blocking: Arc::new(Semaphore::new(BLOCKING_MAX)),
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             processes: Processes::default(),
             roots: Roots::default(),
+            guard,
         }
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self::new(Guard::default())
     }
 }
 

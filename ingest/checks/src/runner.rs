@@ -9,6 +9,7 @@ use kizashi_model::{CheckResult, Clock, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Definition;
+use crate::guard::Guard;
 use crate::probe::{Context, Local, Probe, Report, Shared};
 use crate::timer::{Timer, TokioTimer};
 
@@ -88,8 +89,8 @@ fn one_line(text: &str) -> String {
     text.chars().take(OUTPUT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Runs a check once, now, outside any schedule. `mark` is what an earlier outcome carried.
-pub async fn run_once(definition: &Definition, clock: &Clock, mark: Option<Vec<u8>>) -> Outcome {
+/// Runs a check once, now, outside any schedule, within its timeout. `mark` is what an earlier outcome carried.
+pub async fn run_once(definition: &Definition, clock: &Clock, mark: Option<Vec<u8>>, guard: Guard) -> Outcome {
     let timer = TokioTimer(clock.clone());
     let slot = clock.now().slot(definition.interval.ms());
     let Ok(running) = Arc::new(Semaphore::new(1)).acquire_owned().await else {
@@ -101,7 +102,7 @@ pub async fn run_once(definition: &Definition, clock: &Clock, mark: Option<Vec<u
         slot,
         mark,
         local: Arc::default(),
-        shared: Arc::default(),
+        shared: Arc::new(Shared::new(guard)),
         running: Arc::new(running),
     };
     run.execute(&timer).await

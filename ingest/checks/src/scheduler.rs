@@ -11,20 +11,24 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Definition;
+use crate::guard::Guard;
 use crate::plan::Progress;
+use crate::probe::Shared;
 use crate::runner::Outcome;
 use crate::timer::{Timer, TokioTimer};
 use crate::watch::{Memory, Place, Watch};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchedulerLimits {
     /// Checks that run at once; at least one.
     pub concurrency: usize,
+    /// Which addresses they may reach.
+    pub guard: Guard,
 }
 
 impl Default for SchedulerLimits {
     fn default() -> Self {
-        Self { concurrency: 64 }
+        Self { concurrency: 64, guard: Guard::default() }
     }
 }
 
@@ -67,8 +71,8 @@ impl Scheduler {
 
     pub(crate) fn with_timer(timer: Arc<dyn Timer>, out: mpsc::Sender<Outcome>, limits: SchedulerLimits) -> Self {
         let concurrency = limits.concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        let place =
-            Place { timer, shared: Arc::default(), places: Arc::new(Semaphore::new(concurrency)), concurrency, out };
+        let shared = Arc::new(Shared::new(limits.guard));
+        let place = Place { timer, shared, places: Arc::new(Semaphore::new(concurrency)), concurrency, out };
         Self { place, scheduled: Mutex::default(), changed: Notify::new() }
     }
 

@@ -156,3 +156,12 @@ async fn a_ca_file_that_is_not_there_is_a_fault_of_the_check_and_not_of_the_port
     assert_eq!(result.state, State::Unknown);
     assert!(result.output.contains("/no/such.pem cannot be used: No such file"), "{}", result.output);
 }
+
+#[tokio::test]
+async fn an_address_that_hands_out_credentials_is_not_reached() {
+    let result = run("port = { host = '169.254.169.254', port = 80 }").await;
+    assert_eq!(result.state, State::Critical);
+    assert!(result.output.contains("allow_addresses"), "{}", result.output);
+    let result = run("url = { address = 'http://[::ffff:a9fe:a9fe]/latest/meta-data' }").await;
+    assert!(result.output.contains("allow_addresses"), "{}", result.output);
+}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kizashi_checks::{Definition, Outcome, run_once};
+use kizashi_checks::{Definition, Guard, Outcome, run_once};
 use kizashi_model::{CheckResult, Clock, Timestamp};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -22,7 +22,7 @@ pub fn parse(kind: &str) -> Result<Definition, toml::de::Error> {
 }
 
 pub async fn outcome(definition: &Definition, mark: Option<Vec<u8>>) -> Outcome {
-    let outcome = run_once(definition, &Clock::manual(NOW).0, mark).await;
+    let outcome = run_once(definition, &Clock::manual(NOW).0, mark, Guard::default()).await;
     for metric in &outcome.result.metrics {
         assert!(
             names_its_unit(&metric.name, &metric.unit),
