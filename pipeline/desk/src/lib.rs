@@ -2,6 +2,7 @@
 //! findings and predictions into tickets, and lets every change leave as an event through its outbox. It also keeps the people.
 
 mod check_state;
+mod configuration;
 pub mod consume;
 mod database;
 mod entities;
@@ -13,6 +14,7 @@ mod monitor;
 mod outbox;
 mod people;
 mod positions;
+mod statements;
 mod tickets;
 
 use std::path::Path;
@@ -24,6 +26,7 @@ use kizashi_model::Clock;
 use crate::database::Database;
 
 pub use check_state::{CheckState, Held, OUTPUT_BYTES_MAX, bounded};
+pub use configuration::{ConfigurationAction, ConfigurationEdit, ConfigurationEntry};
 pub use consume::{Counters, Sink};
 pub use error::DeskError;
 pub use foresight::Recorded;
@@ -35,6 +38,7 @@ pub use people::{
     TokenBearer, csrf,
 };
 pub use positions::{Advance, Position};
+pub use statements::{NewStatement, SavedStatement};
 pub use tickets::closure::ClosureCode;
 pub use tickets::{
     ACTOR, CONSUMER, HistoryEntry, LIMIT_MAX, ONCE_KEPT_MS, Once, Terms, Ticket, TicketCommand, TicketDetail,

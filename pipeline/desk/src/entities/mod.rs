@@ -2,6 +2,7 @@
 
 pub mod access_entry;
 pub mod check_state;
+pub mod configuration_change;
 pub mod consumer_offset;
 pub mod consumer_sequence;
 pub mod foresight_record;
@@ -11,6 +12,7 @@ pub mod identity;
 pub mod outbox;
 pub mod person;
 pub mod problem;
+pub mod saved_statement;
 pub mod session;
 pub mod ticket;
 pub mod ticket_history;

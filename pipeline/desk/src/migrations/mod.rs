@@ -11,6 +11,7 @@ mod m0004_identity;
 mod m0005_people;
 mod m0006_idempotency;
 mod m0007_scram;
+mod m0008_portal;
 
 pub struct Migrator;
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_people::Migration),
             Box::new(m0006_idempotency::Migration),
             Box::new(m0007_scram::Migration),
+            Box::new(m0008_portal::Migration),
         ]
     }
 }
