@@ -126,12 +126,18 @@ pub enum TokenAction {
 
 #[derive(Args, Debug)]
 pub struct ValidateArgs {
-    /// Print the JSON Schema of the configuration and stop
-    #[arg(long)]
-    pub schema: bool,
+    /// Print the JSON Schema of the configuration, or of a dashboard, and stop
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "configuration")]
+    pub schema: Option<Schema>,
     /// Run every check once and show what it says
     #[arg(long)]
     pub run: bool,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    Configuration,
+    Dashboard,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]

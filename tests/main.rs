@@ -5,6 +5,7 @@ mod architecture;
 mod bad_input;
 mod chain;
 mod command_line;
+mod configuration;
 mod crash;
 mod file_systems;
 mod kafka;

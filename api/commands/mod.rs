@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod backtest;
+mod dashboards;
 pub mod demo;
 pub mod import;
 pub mod replay;

@@ -3,12 +3,16 @@
 use anyhow::{Result, bail};
 use kizashi_foresight::{Foresight, Registry, TestReport};
 
-use crate::cli::{Place, ValidateArgs};
+use crate::cli::{Place, Schema, ValidateArgs};
 use crate::config::{self, load};
 
 pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
-    if args.schema {
-        say!("{}", serde_json::to_string_pretty(&config::schema())?);
+    if let Some(schema) = args.schema {
+        let schema = match schema {
+            Schema::Configuration => config::schema(),
+            Schema::Dashboard => kizashi_dashboards::schema(),
+        };
+        say!("{}", serde_json::to_string_pretty(&schema)?);
         return Ok(());
     }
     let loaded = load(place)?;
@@ -27,12 +31,19 @@ pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
         Foresight::new(engine, registry.clone()).check(&loaded.config.host.tenant).await?;
         let report = registry.test().await?;
         testing.finish_and_clear();
-        judge(&report)
+        judge(&report)?;
+        say!("{} dashboards: good", super::dashboards::check(&loaded).await?);
+        anyhow::Ok(())
     })?;
     if args.run {
         let mut bad = 0;
         for definition in loaded.checks.iter().filter(|d| d.enabled) {
-            let outcome = runtime.block_on(kizashi_checks::run_once(definition, &crate::clock::system(), None));
+            let outcome = runtime.block_on(kizashi_checks::run_once(
+                definition,
+                &crate::clock::system(),
+                None,
+                loaded.config.checks.guard(),
+            ));
             let result = &outcome.result;
             bad += usize::from(!result.state.is_ok());
             say!(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use kizashi_checks::Definition;
+use kizashi_dashboards::Dashboards;
 use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
@@ -15,6 +16,8 @@ use crate::cli::Place;
 
 const FILE: &str = "kizashi.toml";
 const FOLDER: &str = "kizashi.d";
+/// What the portal writes; a file of the folder like the others.
+const MANAGED: &str = "portal.toml";
 const DATA: &str = "kizashi-data";
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
@@ -25,13 +28,34 @@ pub struct Loaded {
     /// Every check: those of this host, of the file and of the folder. The ids are unique per tenant.
     pub checks: Vec<Definition>,
     pub data: PathBuf,
+    /// Where more checks, the user's own queries and dashboards lie; it need not exist.
+    pub folder: PathBuf,
     /// The user's own views, detectors and predictions, if the folder is there.
     pub queries: Option<PathBuf>,
     /// The files that were read.
     pub files: Vec<PathBuf>,
+    /// The checks of the files, each with its place; those of this host are in none.
+    pub written: Vec<Named>,
+}
+
+/// A text to take for the file's of this path, whether that is there or not.
+#[derive(Clone, Copy, Debug)]
+pub struct Instead<'a> {
+    pub path: &'a Path,
+    pub text: &'a str,
 }
 
 impl Loaded {
+    /// The file whose checks the portal writes.
+    pub fn managed(&self) -> PathBuf {
+        self.folder.join(MANAGED)
+    }
+
+    /// The user's own dashboards.
+    pub fn dashboards(&self) -> Dashboards {
+        Dashboards::new(self.folder.join("dashboards"))
+    }
+
     /// The user's own views, if the folder is there.
     pub fn views(&self) -> Option<PathBuf> {
         self.queries.as_ref().map(|queries| queries.join("views")).filter(|views| views.is_dir())
@@ -39,14 +63,30 @@ impl Loaded {
 }
 
 /// A check and where it is written: `file:line`.
-struct Named {
-    place: String,
-    definition: Definition,
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub path: PathBuf,
+    pub line: usize,
+    pub definition: Definition,
+}
+
+impl Named {
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.path.display(), self.line)
+    }
 }
 
 /// # Errors
 /// Everything that is wrong, one line each.
 pub fn load(place: &Place) -> Result<Loaded> {
+    load_with(place, None)
+}
+
+/// As [`load`], with one file of the folder as it would be.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(place: &Place, instead: Option<Instead<'_>>) -> Result<Loaded> {
     let file = match &place.config {
         Some(path) => Some(path.clone()),
         None => Some(PathBuf::from(FILE)).filter(|p| p.exists()),
@@ -69,8 +109,19 @@ pub fn load(place: &Place) -> Result<Loaded> {
     config.check = named.iter().map(|n: &Named| n.definition.clone()).collect();
 
     let folder = home.join(FOLDER);
-    for path in toml_files(&folder)? {
-        let text = read(&path)?;
+    let mut paths = toml_files(&folder)?;
+    if let Some(Instead { path, .. }) = instead {
+        let same = |one: &PathBuf| one.file_name() == path.file_name();
+        if !paths.iter().any(same) {
+            paths.extend(path.file_name().map(|name| folder.join(name)));
+            paths.sort();
+        }
+    }
+    for path in paths {
+        let text = match instead.filter(|instead| instead.path.file_name() == path.file_name()) {
+            Some(instead) => instead.text.to_owned(),
+            None => read(&path)?,
+        };
         if let Some(document) = noted(Document::parse(&path, &text), &mut wrong) {
             let (document, checks) = document.checks(&mut wrong);
             named.extend(checks);
@@ -83,7 +134,7 @@ pub fn load(place: &Place) -> Result<Loaded> {
         bail!("the configuration is not valid:\n  {}", wrong.join("\n").replace('\n', "\n  "));
     }
 
-    let mut checks: Vec<Definition> = named.into_iter().map(|n| n.definition).collect();
+    let mut checks: Vec<Definition> = named.iter().map(|n| n.definition.clone()).collect();
     if config.host.enabled {
         for default in Definition::host_defaults(&config.host.tenant) {
             if !checks.iter().any(|d| d.tenant == default.tenant && d.id == default.id) {
@@ -94,7 +145,8 @@ pub fn load(place: &Place) -> Result<Loaded> {
     let data = place.data.clone().unwrap_or_else(|| home.join(config.data.clone().unwrap_or_else(|| DATA.into())));
     let data = std::path::absolute(&data).with_context(|| format!("the data folder {}", data.display()))?;
     let queries = Some(folder.join("queries")).filter(|p| p.is_dir());
-    Ok(Loaded { config, checks, data, queries, files })
+    let folder = std::path::absolute(&folder).with_context(|| format!("the folder {}", folder.display()))?;
+    Ok(Loaded { config, checks, data, folder, queries, files, written: named })
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -141,7 +193,9 @@ impl<'t> Document<'t> {
             let first = line(self.text, check.span().start);
             let lines = check.get_ref().as_table().map(|table| Lines::new(self.text, table, first));
             match Definition::deserialize(ValueDeserializer::from(check)) {
-                Ok(definition) => found.push(Named { place: self.place(first), definition }),
+                Ok(definition) => {
+                    found.push(Named { path: self.path.to_owned(), line: first, definition });
+                }
                 // The faults of a whole check say which one it is, with a key each; those of the parser have their place.
                 Err(error) if error.message().starts_with("check \"") => {
                     for fault in error.message().lines() {
@@ -205,9 +259,10 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn doubles(named: &[Named]) -> Vec<String> {
-    let mut first: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    let mut first: BTreeMap<(&str, &str), String> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for Named { place, definition } in named {
+    for one in named {
+        let (place, definition) = (one.place(), &one.definition);
         let key = (definition.tenant.as_str(), definition.id.as_str());
         if let Some(earlier) = first.get(&key) {
             wrong.push(format!(

@@ -3,10 +3,11 @@
 
 mod lines;
 mod load;
+mod managed;
 
 use std::path::PathBuf;
 
-use kizashi_checks::Definition;
+use kizashi_checks::{Definition, Guard, Network};
 use kizashi_engine::EngineConfig;
 use kizashi_flight::FlightConfig;
 use kizashi_http::HttpConfig;
@@ -18,7 +19,8 @@ use kizashi_relay::RelayConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use load::{Loaded, load};
+pub use load::{Instead, Loaded, load, load_with};
+pub use managed::{Managed, written};
 
 /// kizashi.toml
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -63,13 +65,22 @@ impl Default for HostConfig {
 pub struct ChecksConfig {
     /// At most this many checks run at once. Default: 64.
     pub concurrency: usize,
+    /// Link-local addresses, and those at which clouds hand out credentials, that checks may reach all the same: addresses
+    /// or ranges such as 169.254.10.0/24. Default: none.
+    pub allow_addresses: Vec<Network>,
     /// Results wait here on disk while the relay is away; when it is full, checks wait. Default: 1024 MiB.
     pub spool_mb_max: u64,
 }
 
 impl Default for ChecksConfig {
     fn default() -> Self {
-        Self { concurrency: 64, spool_mb_max: 1024 }
+        Self { concurrency: 64, allow_addresses: Vec::new(), spool_mb_max: 1024 }
+    }
+}
+
+impl ChecksConfig {
+    pub fn guard(&self) -> Guard {
+        Guard::new(self.allow_addresses.clone())
     }
 }
 

@@ -44,7 +44,8 @@ impl Checks {
     ) -> Arc<Self> {
         let (results_in, results) = mpsc::channel(RESULTS_MAX);
         let (retired_in, retired) = mpsc::channel(RESULTS_MAX);
-        let limits = SchedulerLimits { concurrency: loaded.config.checks.concurrency };
+        let config = &loaded.config.checks;
+        let limits = SchedulerLimits { concurrency: config.concurrency, guard: config.guard() };
         let scheduler = Arc::new(Scheduler::new(clock.clone(), results_in, limits));
         let intake = Intake {
             spool: parts.spool.clone(),

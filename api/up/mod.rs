@@ -2,6 +2,7 @@
 
 mod checks;
 mod doors;
+mod configuration;
 mod foresight;
 mod importer;
 mod intake;
@@ -17,11 +18,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use kizashi_dashboards::Dashboards;
 use kizashi_desk::{DeskError, FirstAdministrator};
 use kizashi_http::{AppState, Health, Live, Metrics};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Place, UpArgs};
@@ -29,6 +31,7 @@ use crate::config::{Loaded, load};
 use crate::data_folder::{DataFolder, Token, write_whole};
 use checks::Checks;
 use doors::{Addresses, Behind, Doors};
+use configuration::Files;
 use foresight::Watcher;
 use observe::Observer;
 use parts::Parts;
@@ -98,7 +101,7 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
         engine: parts.engine.clone(),
         sql,
         desk: parts.desk.clone(),
-        clock,
+        clock: clock.clone(),
         token_hash: kizashi_http::hash_token(&token.text),
         config: loaded.config.http.clone(),
         health,
@@ -108,6 +111,8 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
             Arc::new(move || checks.infos())
         },
         importer: Arc::new(importer),
+        dashboards: dashboards(&loaded),
+        configuration: Arc::new(Files::new(place, &loaded, &clock, &parts.desk, checks.clone())),
         live,
     };
     rest.add("the HTTP server", serve(listener, state, stop.clone()));
@@ -130,6 +135,22 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     early.and(first).and(rest).and(last)?;
     info!("stopped; everything measured is on disk");
     Ok(())
+}
+
+/// A dashboard with a fault is told and left: the list shows it too.
+fn dashboards(loaded: &Loaded) -> Dashboards {
+    let dashboards = loaded.dashboards();
+    match dashboards.list() {
+        Ok(all) => {
+            for found in all {
+                for fault in found.parsed.err().unwrap_or_default() {
+                    warn!("dashboard {}:{fault}", found.file);
+                }
+            }
+        }
+        Err(error) => warn!("dashboards: {error}"),
+    }
+    dashboards
 }
 
 /// Makes the administrator if nobody is there yet.

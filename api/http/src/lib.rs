@@ -37,4 +37,7 @@ pub use openapi::{document, router};
 pub use peer::Peer;
 pub use permissions::may_run_sql;
 pub use serve::{Server, serve};
-pub use state::{AppState, CheckInfo, ImportReport, ImportRequest, Importer, RejectedPoint, Thresholds};
+pub use state::{
+    AppState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError, ConfiguredCheck, ImportReport,
+    ImportRequest, Importer, ManagedFile, RejectedPoint, Thresholds, TriedCheck, TriedMetric,
+};

@@ -15,8 +15,9 @@ use utoipa_axum::routes;
 use crate::error::{Error, Kind};
 use crate::permissions::Permission as P;
 use crate::resources::{
-    access_log, catalog, checks, docs, events, findings, health, import, metrics, openapi, people, predictions,
-    problems, readiness, results, series, session, sql, status_page, tickets, tokens,
+    access_log, catalog, checks, configuration, dashboards, docs, events, findings, health, import, metrics, openapi,
+    people, predictions, problems, readiness, results, samples, series, session, sql, statements, status_page, tickets,
+    tokens,
 };
 use crate::{AppState, auth, middleware, portal};
 
@@ -44,6 +45,8 @@ use crate::{AppState, auth, middleware, portal};
         (name = "findings", description = "What detectors saw"),
         (name = "predictions", description = "What will happen, stored before it does, and how it turned out"),
         (name = "sql", description = "SQL over the lake, read-only"),
+        (name = "configuration", description = "The checks as files, who changed them, and a try before they are saved"),
+        (name = "dashboards", description = "Files with panels of SQL"),
         (name = "events", description = "Changes as they happen"),
         (name = "import", description = "Recordings onto a check"),
         (name = "server", description = "The server itself"),
@@ -133,6 +136,7 @@ fn guarded() -> OpenApiRouter<AppState> {
         .routes(needs(P::StateRead, routes!(checks::list)))
         .routes(needs(P::StateRead, routes!(checks::read)))
         .routes(needs(P::StateRead, routes!(results::list)))
+        .routes(needs(P::StateRead, routes!(samples::latest)))
         .routes(needs(P::StateRead, routes!(series::read)))
         .routes(needs(P::StateRead, routes!(problems::list)))
         .routes(needs(P::StateRead, routes!(problems::read)))
@@ -149,6 +153,16 @@ fn guarded() -> OpenApiRouter<AppState> {
         .routes(needs(P::StateRead, routes!(predictions::read)))
         .routes(needs(P::SqlRun, routes!(sql::ask, sql::post)))
         .routes(needs(P::SqlRun, routes!(catalog::list)))
+        .routes(needs(P::SqlRun, routes!(dashboards::list)))
+        .routes(needs(P::SqlRun, routes!(dashboards::read)))
+        .routes(needs(P::ConfigWrite, routes!(dashboards::write, dashboards::remove)))
+        .routes(needs(P::SqlRun, routes!(statements::list, statements::create)))
+        .routes(needs(P::SqlRun, routes!(statements::change, statements::remove)))
+        .routes(needs(P::ConfigRead, routes!(configuration::list)))
+        .routes(needs(P::ConfigRead, routes!(configuration::changes)))
+        .routes(needs(P::ConfigWrite, routes!(configuration::put, configuration::remove)))
+        .routes(needs(P::ConfigWrite, routes!(configuration::try_now)))
+        .routes(needs(P::ConfigWrite, routes!(configuration::file, configuration::write)))
         .routes(needs(P::Import, routes!(import::take)))
         .routes(needs(P::StateRead, routes!(events::stream)))
 }

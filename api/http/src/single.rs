@@ -95,6 +95,15 @@ impl Tagged {
         Ok(Self { tag: version.to_string(), body })
     }
 
+    /// The tag is what its store calls this content.
+    ///
+    /// # Errors
+    /// A fault of ours: the item does not serialise.
+    pub fn named(item: &impl Serialize, tag: String) -> Result<Self, Error> {
+        let body = serde_json::to_vec(item).map_err(|error| Error::internal(&error))?;
+        Ok(Self { tag, body })
+    }
+
     /// 200 with the item, or 304 if `If-None-Match` names it.
     ///
     /// # Errors

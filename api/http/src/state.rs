@@ -4,10 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use kizashi_desk::Desk;
+use kizashi_dashboards::Dashboards;
+use kizashi_desk::{By, Desk};
 use kizashi_engine::Engine;
 use kizashi_model::{CheckId, Clock, State, TenantId, Timestamp};
 use kizashi_sql::SqlClient;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::{Health, HttpConfig, Live, Metrics};
 
@@ -27,6 +30,8 @@ pub struct AppState {
     /// The checks as configured now.
     pub checks: Arc<dyn Fn() -> Vec<CheckInfo> + Send + Sync>,
     pub importer: Arc<dyn Importer>,
+    pub dashboards: Dashboards,
+    pub configuration: Arc<dyn Configuration>,
     /// Changes as they happen, handed in by the wiring.
     pub live: Live,
 }
@@ -35,6 +40,113 @@ impl fmt::Debug for AppState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AppState").field("config", &self.config).field("health", &self.health).finish_non_exhaustive()
     }
+}
+
+/// A check as it is written in a file, or as this host has it by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfiguredCheck {
+    pub tenant: TenantId,
+    pub check_id: CheckId,
+    pub kind: String,
+    /// `file:line`; `None` for those of this host that are not written down.
+    pub place: Option<String>,
+    /// Whether it is in the file that the API writes.
+    pub managed: bool,
+    /// Its keys, with their defaults.
+    pub definition: Value,
+}
+
+/// The file of checks that the API writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagedFile {
+    pub file: String,
+    /// Empty while it is not there.
+    pub toml: String,
+}
+
+impl ManagedFile {
+    /// Names the content.
+    #[must_use]
+    pub fn tag_of(toml: &str) -> String {
+        Sha256::digest(toml).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What is to be done to the checks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConfigurationChange {
+    /// Adds it, or puts it in the place of the one of this name.
+    Put {
+        tenant: TenantId,
+        check_id: CheckId,
+        definition: Value,
+    },
+    Remove {
+        tenant: TenantId,
+        check_id: CheckId,
+    },
+    /// The file as a whole.
+    File {
+        text: String,
+    },
+}
+
+/// Why the configuration was not changed, or a check not tried; each says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigurationError {
+    NotFound(String),
+    Invalid(String),
+    /// Somebody was faster.
+    Stale(String),
+    Busy(String),
+    /// The machine and its operator must act.
+    Failed(String),
+}
+
+/// What a check said that was run once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TriedCheck {
+    pub state: State,
+    pub output: String,
+    pub duration_ms: i64,
+    pub metrics: Vec<TriedMetric>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TriedMetric {
+    pub name: String,
+    pub value: f64,
+    pub unit: String,
+    pub limit_value: Option<f64>,
+}
+
+/// The files of checks.
+pub trait Configuration: Send + Sync {
+    /// # Errors
+    /// When they cannot be read.
+    fn checks(&self) -> Result<Vec<ConfiguredCheck>, ConfigurationError>;
+
+    /// # Errors
+    /// When it cannot be read.
+    fn file(&self) -> Result<ManagedFile, ConfigurationError>;
+
+    /// Judges the change with everything else that is configured, records who makes it, writes it and takes it over. `seen`
+    /// is the tag of the file that the caller has seen.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    fn change<'a>(
+        &'a self,
+        change: ConfigurationChange,
+        seen: Option<&'a str>,
+        by: &'a By,
+    ) -> BoxFuture<'a, Result<(), ConfigurationError>>;
+
+    /// Runs a check once, within a bound; nothing is stored.
+    ///
+    /// # Errors
+    /// When it is none.
+    fn try_check(&self, definition: Value) -> BoxFuture<'_, Result<TriedCheck, ConfigurationError>>;
 }
 
 /// A check as configured.

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use kizashi_desk::Desk;
+use kizashi_desk::{By, Desk};
 use kizashi_engine::{Engine, EngineConfig, rows};
 use kizashi_http::{
-    AppState, CheckInfo, Health, HttpConfig, ImportReport, ImportRequest, Importer, Live, Metrics, RejectedPoint,
+    AppState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError, ConfiguredCheck, Health, HttpConfig,
+    ImportReport, ImportRequest, Importer, Live, ManagedFile, Metrics, RejectedPoint, TriedCheck, TriedMetric,
 };
 use kizashi_model::clock::Hand;
 use kizashi_model::tables::Table;
@@ -78,12 +79,60 @@ impl Importer for TestImporter {
     }
 }
 
+/// A file in memory; a definition without a `kind` is not valid.
+#[derive(Default)]
+pub struct TestConfiguration {
+    pub text: Mutex<String>,
+    pub checks: Mutex<Vec<ConfiguredCheck>>,
+    pub changed: Mutex<Vec<(ConfigurationChange, By)>>,
+}
+
+impl Configuration for TestConfiguration {
+    fn checks(&self) -> Result<Vec<ConfiguredCheck>, ConfigurationError> {
+        Ok(self.checks.lock().unwrap().clone())
+    }
+
+    fn file(&self) -> Result<ManagedFile, ConfigurationError> {
+        Ok(ManagedFile { file: "portal.toml".into(), toml: self.text.lock().unwrap().clone() })
+    }
+
+    fn change<'a>(
+        &'a self,
+        change: ConfigurationChange,
+        seen: Option<&'a str>,
+        by: &'a By,
+    ) -> BoxFuture<'a, Result<(), ConfigurationError>> {
+        Box::pin(async move {
+            if seen.is_some_and(|seen| seen != ManagedFile::tag_of(&self.text.lock().unwrap())) {
+                return Err(ConfigurationError::Stale("read it again".into()));
+            }
+            if let ConfigurationChange::File { text } = &change {
+                self.text.lock().unwrap().clone_from(text);
+            }
+            self.changed.lock().unwrap().push((change, by.clone()));
+            Ok(())
+        })
+    }
+
+    fn try_check(&self, definition: Value) -> BoxFuture<'_, Result<TriedCheck, ConfigurationError>> {
+        Box::pin(async move {
+            if definition.get("kind").is_none() {
+                return Err(ConfigurationError::Invalid("a check has exactly one kind".into()));
+            }
+            let metric = TriedMetric { name: "m".into(), value: 1.5, unit: "ms".into(), limit_value: None };
+            let output = "<b>tried</b>".to_owned();
+            Ok(TriedCheck { state: kizashi_model::State::Warning, output, duration_ms: 7, metrics: vec![metric] })
+        })
+    }
+}
+
 pub struct Server {
     pub runtime: Runtime,
     pub address: SocketAddr,
     pub hand: Hand,
     pub state: AppState,
     pub importer: Arc<TestImporter>,
+    pub configuration: Arc<TestConfiguration>,
     pub stop: CancellationToken,
     pub served: Option<JoinHandle<()>>,
     relay: Arc<dyn Relay>,
@@ -108,6 +157,7 @@ impl Server {
             engine = engine.rows(*table, vec![rows::batch(*table, &given).unwrap()]);
         }
         let importer = Arc::new(TestImporter { taken: Mutex::default(), gate: Semaphore::new(1) });
+        let configuration = Arc::new(TestConfiguration::default());
         let checks = setup.checks;
         let engine = engine.open().unwrap();
         let socket = dir.path().join("sql/worker.socket");
@@ -128,6 +178,8 @@ impl Server {
             metrics: Arc::new(Metrics::new()),
             checks: Arc::new(move || checks.clone()),
             importer: importer.clone(),
+            configuration: configuration.clone(),
+            dashboards: kizashi_dashboards::Dashboards::new(dir.path().join("kizashi.d/dashboards")),
             live: Live::new(),
         };
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -136,7 +188,7 @@ impl Server {
         let router = kizashi_http::router(state.clone());
         let serving = stop.clone();
         let served = runtime.spawn(async move { setup.server.serve(listener, router, serving).await });
-        Self { runtime, address, hand, state, importer, stop, served: Some(served), relay, _dir: dir }
+        Self { runtime, address, hand, state, importer, configuration, stop, served: Some(served), relay, _dir: dir }
     }
 
     pub fn router(&self) -> axum::Router {

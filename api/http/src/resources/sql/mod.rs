@@ -4,6 +4,7 @@
 
 mod encode;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,19 +14,22 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use kizashi_engine::{QueryResult, format};
+use kizashi_engine::{Parameters, QueryResult, ScalarValue, format, timestamp};
 use kizashi_model::TenantId;
 use kizashi_sql::Request;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::caller::Caller;
 use crate::error::{BodyRefusals, Error, Kind, Problem, Refusals};
 use crate::extract::{self, Query};
+use crate::time::Time;
 use crate::{AppState, lake};
 use encode::Encoder;
 
+const PARAMETERS_MAX: usize = 64;
 const TRUNCATED: HeaderName = HeaderName::from_static("kizashi-truncated");
 const ROWS: HeaderName = HeaderName::from_static("kizashi-rows");
 const DATA_VERSIONS: HeaderName = HeaderName::from_static("kizashi-data-versions");
@@ -72,6 +76,51 @@ pub struct Statement {
     /// Cut the result off after this many rows, at most `http.sql_rows_max`; `sql.rows_max` if left out.
     #[schema(minimum = 1, example = 10000)]
     rows: Option<usize>,
+    /// What `$from` in the statement stands for.
+    #[serde(default)]
+    from: Option<Time>,
+    /// What `$to` in the statement stands for.
+    #[serde(default)]
+    to: Option<Time>,
+    /// What other names after a `$` stand for: each a text, a number, true, false or null.
+    #[serde(default)]
+    #[schema(value_type = Object, example = json!({ "check": "disk:/var" }))]
+    parameters: BTreeMap<String, Value>,
+}
+
+impl Statement {
+    /// # Errors
+    /// A parameter that SQL has no constant for, or too many.
+    fn parameters(&self) -> Result<Parameters, Error> {
+        if self.parameters.len() > PARAMETERS_MAX {
+            let detail = format!("there are {} parameters; at most {PARAMETERS_MAX}", self.parameters.len());
+            return Err(Error::body_field("parameters", detail));
+        }
+        let mut bound = Parameters::new();
+        for (name, value) in &self.parameters {
+            let value = match value {
+                Value::Null => ScalarValue::Utf8(None),
+                Value::Bool(flag) => ScalarValue::Boolean(Some(*flag)),
+                Value::String(text) => ScalarValue::Utf8(Some(text.clone())),
+                Value::Number(number) => match number.as_i64() {
+                    Some(whole) => ScalarValue::Int64(Some(whole)),
+                    None => ScalarValue::Float64(number.as_f64()),
+                },
+                Value::Array(_) | Value::Object(_) => {
+                    let field = format!("parameters.{name}");
+                    let detail = format!("{field}: use a text, a number, true, false or null");
+                    return Err(Error::body_field(&field, detail));
+                }
+            };
+            bound.insert(name.clone(), value);
+        }
+        for (name, time) in [("from", self.from), ("to", self.to)] {
+            if let Some(time) = time {
+                bound.insert(name.to_owned(), timestamp(time.0));
+            }
+        }
+        Ok(bound)
+    }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -127,7 +176,14 @@ pub async fn ask(
     Extension(slots): Extension<Slots>,
     Query(ask): Query<Ask>,
 ) -> Result<Response, Error> {
-    let statement = Statement { sql: ask.query, format: ask.format.unwrap_or_default(), rows: ask.rows };
+    let statement = Statement {
+        sql: ask.query,
+        format: ask.format.unwrap_or_default(),
+        rows: ask.rows,
+        from: None,
+        to: None,
+        parameters: BTreeMap::new(),
+    };
     run(&state, &slots, &caller, ask.tenant, statement).await
 }
 
@@ -179,7 +235,8 @@ async fn run(
             return Err(Error::parameter("rows", format!("rows is {rows}: ask for 1 to {most} (http.sql_rows_max)")));
         }
     }
-    let request = Request { rows_max: statement.rows, ..Request::new(caller.name(), scope, statement.sql) };
+    let parameters = statement.parameters()?;
+    let request = Request { rows_max: statement.rows, parameters, ..Request::new(caller.name(), scope, statement.sql) };
     let started = Instant::now();
     let answer = state.sql.query(request).await;
     state.metrics.sql(lake::outcome(answer.as_ref().err()), started.elapsed());
