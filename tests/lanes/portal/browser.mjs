@@ -62,6 +62,7 @@ export async function visit(page, place) {
 export async function settled(page) {
   await page.waitForFunction(() => document.querySelector('main') && !document.querySelector('.notice.loading'), null, { timeout: 30_000 });
   await page.waitForFunction(() => [...document.querySelectorAll('[data-drawn], [data-ready]')].every((one) => (one.dataset.drawn ?? one.dataset.ready) === 'yes'), null, { timeout: 30_000 });
+  await page.waitForFunction(() => [...document.querySelectorAll('[data-panel]')].every((one) => one.dataset.state !== 'loading'), null, { timeout: 30_000 });
   await page.evaluate(() => document.fonts.ready);
   await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
 }

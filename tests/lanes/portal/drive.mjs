@@ -215,6 +215,131 @@ await scenario('a statement is completed, run, drawn, saved for Excel and rememb
   assert.match(await page.locator('.failed').innerText(), /nothing/);
 });
 
+await scenario('a statement becomes a panel, the dashboard is edited and saved, and its file says so', { refused: /400|sha256-J2AA94Y2QqkCi2c81rF/ }, async (page, base) => {
+  const statement = "select slot, value from samples where check_id = 'disk:/srv/mail' order by slot";
+  await signIn(page, base, product, `sql?q=${encodeURIComponent(statement)}`);
+  await settled(page);
+  await page.locator('[data-test=run]').click();
+  await page.locator('[role=status]', { hasText: '288 rows' }).waitFor();
+  await page.locator('[data-test=to-dashboard]').click();
+  await page.locator('[data-test=onto]').selectOption('');
+  await page.fill('[data-test=fresh]', 'Mail <b>disks</b>');
+  await page.fill('[data-test=panel-title]', 'Fill level');
+  await page.locator('[data-test=put]').click();
+  await page.waitForFunction(() => location.hash.startsWith('#/dashboards/mail-b-disks-b'));
+  const panel = page.locator('[data-panel="Fill level"]');
+  await panel.locator('canvas').waitFor();
+  await settled(page);
+
+  await page.locator('[data-test=edit-dashboard]').click();
+  await page.locator('[data-test=add-panel]').click();
+  const form = page.locator('aside .form');
+  await form.locator('input[data-words=en]').fill('How many');
+  await page.locator('[data-test=kind]').selectOption('stat');
+  await page.locator('[data-test=panel-sql] .cm-content').click();
+  await page.keyboard.press('Control+a');
+  await page.keyboard.insertText('select count(*) as checks from current_state where state <> $state');
+  await page.keyboard.press('Control+Enter');
+  await page.locator('[data-panel="How many"] .failed', { hasText: '$state' }).waitFor();
+  await page.locator('[data-test=whole]').click();
+  await page.getByRole('button', { name: 'Add a variable' }).click();
+  await page.locator('.variable input').fill('state');
+  await page.locator('.variable select').selectOption('list');
+  await page.locator('.variable textarea').fill('OK\nnone');
+  await page.locator('[data-test=save-dashboard]').click();
+  await page.locator('[data-variable=state]').waitFor();
+  const figure = page.locator('[data-panel="How many"] .figure');
+  await figure.waitFor();
+  const before = await figure.innerText();
+  await page.locator('[data-variable=state]').selectOption('none');
+  await page.waitForFunction((was) => document.querySelector('[data-panel="How many"] .figure')?.textContent?.trim() !== was.trim(), before);
+  const saved = await product.read('api/v1/dashboards/mail-b-disks-b');
+  assert.equal(saved.dashboard.panel[1].title, 'How many');
+  assert.deepEqual(saved.dashboard.variable, [{ name: 'state', values: ['OK', 'none'] }]);
+  const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'TOML' }).click()]);
+  assert.equal(readFileSync(await file.path(), 'utf8'), saved.toml);
+  const [image] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Image' }).click()]);
+  assert.equal(readFileSync(await image.path()).subarray(1, 4).toString(), 'PNG');
+});
+
+await scenario('a dashboard with an error says the line and the key, and nothing is written', { refused: /400/ }, async (page, base) => {
+  const { toml } = await product.read('api/v1/dashboards/mail-b-disks-b');
+  await signIn(page, base, product, 'dashboards/mail-b-disks-b?edit=file');
+  await page.locator('[data-test=dashboard-toml]').fill(toml.replace('range = ', 'colour = 1\nrange = '));
+  await page.locator('[data-test=save-dashboard]').click();
+  await page.locator('[role=alert]', { hasText: 'colour' }).waitFor();
+  assert.match(await page.locator('[role=alert]').innerText(), /line 2/);
+  assert.equal((await product.read('api/v1/dashboards/mail-b-disks-b')).toml, toml);
+});
+
+await scenario('a check is tried before it is saved, then runs, and the change is kept', { refused: /400/ }, async (page, base) => {
+  await signIn(page, base, product, 'configuration');
+  await page.locator('[data-test=add-check]').click();
+  await page.locator('form select[name=kind]').selectOption('port');
+  await page.fill('form input[name=id]', 'mail:smtp');
+  await page.fill('form input[name=host]', '169.254.169.254');
+  await page.fill('form input[name=port]', '25');
+  await page.locator('[data-test=try]').click();
+  await page.locator('[data-test=tried]', { hasText: 'allow_addresses' }).waitFor();
+  await page.fill('form input[name=host]', '127.0.0.1');
+  await page.locator('[data-test=try]').click();
+  await page.locator('[data-test=tried]', { hasText: 'Connection refused' }).waitFor();
+  await page.locator('summary', { hasText: 'Schedule' }).click();
+  await page.fill('form input[name=interval]', '5x');
+  await page.locator('[data-test=save-check]').click();
+  await page.locator('form [role=alert]', { hasText: '5x' }).waitFor();
+  await page.fill('form input[name=interval]', '5s');
+  await page.locator('[data-test=save-check]').click();
+  await page.locator('[data-edit="mail:smtp"]').waitFor();
+  await page.locator('[data-view=file]').click();
+  await page.locator('[data-test=check-toml]').waitFor();
+  assert.match(await page.locator('[data-test=check-toml]').inputValue(), /id = "mail:smtp"[\s\S]*port = 25/);
+  await page.locator('[data-view=changes]').click();
+  await page.locator('li', { hasText: 'mail:smtp' }).first().waitFor();
+  assert.match(await page.locator('li', { hasText: 'mail:smtp' }).first().innerText(), /admin/);
+  await visit(page, 'alerts?q=mail%3Asmtp');
+  await row(page, 'mail:smtp').getByText('Connection refused').waitFor({ timeout: 30_000 });
+});
+
+await scenario('a statement is kept and shared, and its plan is drawn', {}, async (page, base) => {
+  await signIn(page, base, product, `sql?q=${encodeURIComponent('select check_id, count(*) as n from check_results group by 1 order by 2')}`);
+  await settled(page);
+  await page.locator('[data-test=explain]').click();
+  await page.locator('.plan li', { hasText: 'Aggregate' }).first().waitFor();
+  await page.locator('[data-test=saved]').click();
+  await page.fill('[data-test=keep-name]', 'Results per check');
+  await page.getByLabel('Share it').check();
+  await page.locator('[data-test=keep]').click();
+  await page.locator('aside li', { hasText: 'Results per check' }).waitFor();
+  const { items } = await product.read('api/v1/statements');
+  assert.deepEqual(items.map(({ name, shared, owner }) => [name, shared, owner]), [['Results per check', true, 'admin']]);
+});
+
+await scenario('tickets of several checks are given to a person at once', {}, async (page, base) => {
+  await signIn(page, base, product, 'alerts');
+  for (const check of ['db-port', 'batch']) await row(page, check).locator('input[type=checkbox]').check();
+  await page.fill('[data-test=person]', 'sato');
+  await page.locator('[data-test=give]').click();
+  await page.locator('footer [role=status]', { hasText: 'sato has 2 tickets' }).waitFor();
+  await row(page, 'batch').getByText('sato').waitFor();
+});
+
+await scenario('a change that somebody else made first is told, and nothing is overwritten', { refused: /412/ }, async (page, base) => {
+  const [ticket] = (await product.read('api/v1/tickets?status=open&check_id=batch')).items;
+  await signIn(page, base, product, `tickets/${ticket.tenant}/${ticket.number}`);
+  await page.locator('[data-test=take]').waitFor();
+  const first = async (route) => {
+    const headers = { authorization: `Bearer ${product.token}`, 'content-type': 'application/json' };
+    const url = new URL(`api/v1/tickets/${ticket.tenant}/${ticket.number}/comment`, product.url);
+    await fetch(url, { method: 'POST', headers, body: '{"comment":"first"}' });
+    await route.continue();
+  };
+  await page.route('**/assign', first, { times: 1 });
+  await page.locator('[data-test=take]').click();
+  await page.getByText('Somebody changed it meanwhile').waitFor();
+  await page.locator('.comment', { hasText: 'first' }).waitFor();
+});
+
 await scenario('the language switches in place, and the zone stands beside the times', { language: 'ja' }, async (page, base) => {
   await signIn(page, base, product);
   await page.getByRole('heading', { name: '今すぐ対応が必要' }).waitFor();
@@ -230,7 +355,7 @@ await scenario('the language switches in place, and the zone stands beside the t
 await scenario('on a phone nothing is cut off sideways, and everything can be reached', { width: 390, height: 844, language: 'ja' }, async (page, base) => {
   await signIn(page, base, product);
   const { ticket } = await product.examples();
-  for (const place of ['', 'alerts', 'alerts?view=tiles', 'check/aozora/disk%3A%2Fsrv%2Fmail', 'tickets', `tickets/${ticket}`, 'predictions', 'sql']) {
+  for (const place of ['', 'alerts', 'alerts?view=tiles', 'check/aozora/disk%3A%2Fsrv%2Fmail', 'tickets', `tickets/${ticket}`, 'predictions', 'sql', 'dashboards', 'dashboards/host', 'configuration', 'configuration?check=new']) {
     await visit(page, place);
     const [inner, outer] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(inner <= outer, `${place} is ${inner} px wide`);
@@ -270,7 +395,8 @@ for (const theme of ['dark', 'light']) {
     await axe(page, 'sign in');
     await signIn(page, base, product);
     const places = ['', 'alerts', 'alerts?group=state', 'alerts?view=tiles&group=tenant', 'alerts?q=nothing-is-called-this', 'check/aozora/disk%3A%2Fsrv%2Fmail?range=24h',
-      'tickets', 'tickets?view=board', `tickets/${ticket}`, `predictions?id=${encodeURIComponent(prediction)}`, 'sql', 'nowhere'];
+      'tickets', 'tickets?view=board', `tickets/${ticket}`, `predictions?id=${encodeURIComponent(prediction)}`, 'sql', 'dashboards', 'dashboards/host', 'dashboards/service?edit=1', 'dashboards/service?edit=file',
+      'configuration', 'configuration?check=new', 'configuration?view=file', 'configuration?view=changes', 'nowhere'];
     for (const place of places) {
       await visit(page, place);
       if (place === 'sql') {

@@ -22,6 +22,12 @@ const PAGES = [
   ['ticket', `tickets/${ticket}`],
   ['predictions', `predictions?id=${encodeURIComponent(prediction)}`],
   ['sql', 'sql'],
+  ['dashboards', 'dashboards'],
+  ['dashboard-host', 'dashboards/host'],
+  ['dashboard-service', 'dashboards/service?var_tenant=aozora'],
+  ['dashboard-edit', 'dashboards/host?edit=1'],
+  ['configuration', 'configuration'],
+  ['configuration-add', 'configuration?check=new'],
 ];
 const LOOKS = [
   { name: 'en-dark', language: 'en', theme: 'dark' },
@@ -30,7 +36,7 @@ const LOOKS = [
   { name: 'ja-light', language: 'ja', theme: 'light' },
   { name: 'phone-ja-dark', language: 'ja', theme: 'dark', width: 390, height: 844 },
   { name: 'phone-en-light', language: 'en', theme: 'light', width: 390, height: 844 },
-  { name: '4k-en-dark', language: 'en', theme: 'dark', width: 3840, height: 2160, only: ['overview', 'alerts', 'tiles', 'check'] },
+  { name: '4k-en-dark', language: 'en', theme: 'dark', width: 3840, height: 2160, only: ['overview', 'alerts', 'tiles', 'check', 'dashboard-host'] },
 ];
 const wanted = process.argv[3]?.split(',');
 

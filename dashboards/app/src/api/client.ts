@@ -51,12 +51,13 @@ export function url(path: string, query: Query = {}): URL {
 interface Options {
   query?: Query;
   body?: unknown;
+  headers?: Record<string, string>;
   signal?: AbortSignal;
 }
 
 /** Sends a request and gives the answer if it is good. */
-export async function send(method: string, path: string, { query, body, signal }: Options = {}): Promise<Response> {
-  const headers = new Headers();
+export async function send(method: string, path: string, { query, body, signal, headers: more = {} }: Options = {}): Promise<Response> {
+  const headers = new Headers(more);
   if (credentials.token) headers.set('authorization', `Bearer ${credentials.token}`);
   if (credentials.csrf && method !== 'GET') headers.set('x-csrf-token', credentials.csrf);
   if (body !== undefined) headers.set('content-type', 'application/json');
@@ -91,12 +92,32 @@ export async function get<P extends keyof paths & string>(
   return (await send('GET', filled(path, at), options)).json() as Promise<Get<P>>;
 }
 
+/** The items of a list that is always one page, or of its first page. */
+export async function listed<T>(path: keyof paths & string, options: Options = {}): Promise<T[]> {
+  return ((await (await send('GET', path, options)).json()) as { items: T[] }).items;
+}
+
 export async function post<P extends keyof paths & string>(
   path: P,
   at: Record<string, string | number>,
   body: PostBody<P>,
+  /** What the reader has seen: done only if it still is so. */
+  seen?: number,
 ): Promise<Post<P>> {
-  return (await send('POST', filled(path, at), { body })).json() as Promise<Post<P>>;
+  // The key names this request: sent again because no answer came, it is done once.
+  const headers: Record<string, string> = { 'idempotency-key': key() };
+  if (seen !== undefined) headers['if-match'] = `"${seen}"`;
+  const ask = () => send('POST', filled(path, at), { body, headers });
+  const response = await ask().catch((error: unknown) => {
+    if (error instanceof ApiError && error.status === 0) return ask();
+    throw error;
+  });
+  return response.json() as Promise<Post<P>>;
+}
+
+/** Random, also where the page is not served as a secure one. */
+function key(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 interface Items {

@@ -89,6 +89,129 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/configuration/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists who changed the configuration, the newest first. */
+        get: operations["changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/configuration/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists every check with the place where it is written; always one page. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/configuration/checks/{tenant}/{check_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Adds a check to that file, or puts it in the place of the one of this name, and takes it over. */
+        put: operations["put"];
+        post?: never;
+        /** Takes a check out of that file; it is retired. */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/configuration/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads the file of checks that the API writes. */
+        get: operations["file"];
+        /** Writes that file as a whole, after judging everything that is configured, and takes the checks over. */
+        put: operations["write"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/configuration/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Runs a check once, here and now, before it is saved; nothing is stored. */
+        post: operations["try_now"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dashboards": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists every dashboard by name, those whose file has a fault too; always one page. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dashboards/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads a dashboard and its file. */
+        get: operations["read"];
+        /** Writes a dashboard to the folder, after judging all of it: `If-Match` guards an existing one, `If-None-Match: *` a new one. */
+        put: operations["write"];
+        post?: never;
+        /** Removes a dashboard's file. */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -306,6 +429,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/samples/latest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the newest value of every metric; `from` and `to` are of its slot. */
+        get: operations["latest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/series": {
         parameters: {
             query?: never;
@@ -376,6 +516,42 @@ export interface paths {
         /** Runs a statement. */
         post: operations["post"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/statements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists one's own statements and those that are shared, by name; always one page. */
+        get: operations["list"];
+        put?: never;
+        /** Keeps a statement. */
+        post: operations["create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/statements/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Changes a statement of one's own. */
+        put: operations["change"];
+        post?: never;
+        /** Removes a statement of one's own. */
+        delete: operations["remove"];
         options?: never;
         head?: never;
         patch?: never;
@@ -826,6 +1002,23 @@ export interface components {
             /** @example default */
             tenant: string;
         };
+        /** @description A check to save or to try. */
+        CheckBody: {
+            /** @description The keys of a `[[check]]`, as `kizashi validate --schema` describes them. */
+            check: Record<string, never>;
+        };
+        /** @description The file of checks that the API writes. */
+        CheckFile: {
+            /** @example kizashi.d/portal.toml */
+            file: string;
+            /**
+             * @description Empty while it is not there.
+             * @example [[check]]
+             *     id = "web"
+             *     url = { address = "https://www.example.com/" }
+             */
+            toml: string;
+        };
         /** @description Data of the event `check_removed`: the check is no longer configured. */
         CheckRemoved: {
             at: components["schemas"]["Time"];
@@ -932,6 +1125,33 @@ export interface components {
             /** @description Since when. */
             since: components["schemas"]["Time"];
         };
+        /** @description A change of the configuration. */
+        ConfigurationChangeItem: {
+            /**
+             * @description `added`, `changed` or `removed` a check, `written` a file, or `failed` to.
+             * @example changed
+             */
+            action: string;
+            /**
+             * @description Who did it.
+             * @example sato
+             */
+            actor: string;
+            address?: string | null;
+            after?: string | null;
+            at: components["schemas"]["Time"];
+            /** @description What was written there, for whoever may change it. */
+            before?: string | null;
+            /** Format: int64 */
+            id: number;
+            /**
+             * @description The check or the file.
+             * @example web
+             */
+            subject: string;
+            /** @description Of the check; null for a file. */
+            tenant?: string | null;
+        };
         /** @description How a check stands. */
         Current: {
             /**
@@ -957,6 +1177,75 @@ export interface components {
             /** @description Results stopped coming. */
             stale: boolean;
             state: components["schemas"]["State"];
+        };
+        /** @description One dashboard, which is one file. */
+        Dashboard: {
+            description?: components["schemas"]["Words"] | null;
+            /** @description At least one; they do not overlap. */
+            panel?: components["schemas"]["Panel"][];
+            /**
+             * @description How far back from now it shows when it is opened, 1m to 366d. Default: 6h.
+             * @example 6h
+             */
+            range?: string;
+            /**
+             * @description Asks anew this often, 5s to 1h. Default: only when it is told to.
+             * @example 30s
+             */
+            refresh?: string | null;
+            title: components["schemas"]["Words"];
+            /** @description What a reader may choose. */
+            variable?: components["schemas"]["Variable"][];
+        };
+        /** @description A dashboard with its file. */
+        DashboardFile: {
+            dashboard?: components["schemas"]["Dashboard"] | null;
+            /** @description What is wrong with the file. */
+            faults: components["schemas"]["Fault"][];
+            /** @example kizashi.d/dashboards/host.toml */
+            file: string;
+            /** @example host */
+            name: string;
+            /** @description It comes with Kizashi: it can be saved under another name only. */
+            shipped: boolean;
+            /** @description The file as it is. */
+            toml: string;
+        };
+        /** @description A dashboard in the list. */
+        DashboardItem: {
+            description?: components["schemas"]["Words"] | null;
+            /** @description What is wrong with its file. */
+            faults: components["schemas"]["Fault"][];
+            /**
+             * @description Where it is written.
+             * @example kizashi.d/dashboards/host.toml
+             */
+            file: string;
+            /** @example host */
+            name: string;
+            /** @description How many panels it has. */
+            panels: number;
+            /** @description It comes with Kizashi: it can be saved under another name only. */
+            shipped: boolean;
+            title?: components["schemas"]["Words"] | null;
+        };
+        /** @description What is wrong with a dashboard's file. */
+        Fault: {
+            /**
+             * @description The key that it is about, `panel.0.sql` for the first panel's; empty when it is about the whole file.
+             * @example panel.0.sql
+             */
+            key: string;
+            /**
+             * @description In the file, from 1.
+             * @example 12
+             */
+            line: number;
+            /**
+             * @description What is wrong and what to do.
+             * @example a time_series needs a column of times; the columns are value (number)
+             */
+            message: string;
         };
         /** @description A value outside what was to be expected from the past. */
         Finding: {
@@ -1055,11 +1344,49 @@ export interface components {
             already_there: number;
             rejected: components["schemas"]["Rejected"][];
         };
+        /** @description A statement to keep. */
+        Keep: {
+            /**
+             * @description Unique among one's own.
+             * @example Disks above 80 %
+             */
+            name: string;
+            /** @description Whether others who see the same tenant may read it. */
+            shared?: boolean;
+            /** @example SELECT check_id, value FROM latest_samples WHERE metric = 'used_percent' AND value > 80 */
+            sql: string;
+        };
         /**
          * @description The language of the pages.
          * @enum {string}
          */
         Language: "ja" | "en";
+        /** @description The newest value of one metric of one check. */
+        LatestSample: {
+            /** @example disk:/var */
+            check_id: string;
+            /**
+             * Format: double
+             * @description The value at which the resource is exhausted, where there is one.
+             * @example 100
+             */
+            limit_value?: number | null;
+            /** @example used_percent */
+            metric: string;
+            /** @description True for imported or replayed recordings. */
+            recorded: boolean;
+            /** @description Slot of that value. */
+            slot: components["schemas"]["Time"];
+            /** @example default */
+            tenant: string;
+            /** @example % */
+            unit: string;
+            /**
+             * Format: double
+             * @example 71.3
+             */
+            value: number;
+        };
         /** @description A name and its password. */
         Login: {
             /** @example sato */
@@ -1187,6 +1514,65 @@ export interface components {
             next?: string | null;
         };
         /** @description A page of a list. */
+        Page_ConfigurationChangeItem: {
+            items: {
+                /**
+                 * @description `added`, `changed` or `removed` a check, `written` a file, or `failed` to.
+                 * @example changed
+                 */
+                action: string;
+                /**
+                 * @description Who did it.
+                 * @example sato
+                 */
+                actor: string;
+                address?: string | null;
+                after?: string | null;
+                at: components["schemas"]["Time"];
+                /** @description What was written there, for whoever may change it. */
+                before?: string | null;
+                /** Format: int64 */
+                id: number;
+                /**
+                 * @description The check or the file.
+                 * @example web
+                 */
+                subject: string;
+                /** @description Of the check; null for a file. */
+                tenant?: string | null;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_DashboardItem: {
+            items: {
+                description?: components["schemas"]["Words"] | null;
+                /** @description What is wrong with its file. */
+                faults: components["schemas"]["Fault"][];
+                /**
+                 * @description Where it is written.
+                 * @example kizashi.d/dashboards/host.toml
+                 */
+                file: string;
+                /** @example host */
+                name: string;
+                /** @description How many panels it has. */
+                panels: number;
+                /** @description It comes with Kizashi: it can be saved under another name only. */
+                shipped: boolean;
+                title?: components["schemas"]["Words"] | null;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
         Page_Finding: {
             items: {
                 /** @example url:shop */
@@ -1233,6 +1619,39 @@ export interface components {
                 /**
                  * Format: double
                  * @example 812
+                 */
+                value: number;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_LatestSample: {
+            items: {
+                /** @example disk:/var */
+                check_id: string;
+                /**
+                 * Format: double
+                 * @description The value at which the resource is exhausted, where there is one.
+                 * @example 100
+                 */
+                limit_value?: number | null;
+                /** @example used_percent */
+                metric: string;
+                /** @description True for imported or replayed recordings. */
+                recorded: boolean;
+                /** @description Slot of that value. */
+                slot: components["schemas"]["Time"];
+                /** @example default */
+                tenant: string;
+                /** @example % */
+                unit: string;
+                /**
+                 * Format: double
+                 * @example 71.3
                  */
                 value: number;
             }[];
@@ -1400,6 +1819,35 @@ export interface components {
             next?: string | null;
         };
         /** @description A page of a list. */
+        Page_StatementItem: {
+            items: {
+                /**
+                 * Format: int64
+                 * @example 4
+                 */
+                id: number;
+                /** @example Disks above 80 % */
+                name: string;
+                /** @description Whether it is the caller's own. */
+                own: boolean;
+                /**
+                 * @description Whose it is.
+                 * @example sato
+                 */
+                owner: string;
+                /** @description Others who see the same tenant may read it. */
+                shared: boolean;
+                /** @example SELECT check_id, value FROM latest_samples WHERE metric = 'used_percent' AND value > 80 */
+                sql: string;
+                updated_at: components["schemas"]["Time"];
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
         Page_TicketItem: {
             items: {
                 /** @example sato */
@@ -1486,6 +1934,60 @@ export interface components {
              */
             next?: string | null;
         };
+        /** @description A page of a list. */
+        Page_WrittenCheck: {
+            items: {
+                /** @example web */
+                check_id: string;
+                /** @description Its keys as in the file, defaults included. The values of headers are shown only to whoever may change them. */
+                definition: Record<string, never>;
+                /** @example url */
+                kind: string;
+                /** @description Whether it is in the file that the API writes: others are changed where they are written. */
+                managed: boolean;
+                /**
+                 * @description File and line; null for those of this host that are not written down.
+                 * @example kizashi.toml:12
+                 */
+                place?: string | null;
+                /** @example default */
+                tenant: string;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description One part of a dashboard. */
+        Panel: {
+            at: components["schemas"]["Place"];
+            /**
+             * Format: double
+             * @description A number at it or beyond looks like CRITICAL; below `warning`, low numbers are the bad ones.
+             */
+            critical?: number | null;
+            kind: components["schemas"]["PanelKind"];
+            /** @description One read-only statement; it may use $from, $to, $step and the variables. Every kind but `text` needs it. */
+            sql?: string | null;
+            text?: components["schemas"]["Words"] | null;
+            title: components["schemas"]["Words"];
+            /**
+             * @description Stands behind its numbers, such as % or ms.
+             * @example %
+             */
+            unit?: string | null;
+            /**
+             * Format: double
+             * @description A number at it or beyond looks like WARNING.
+             */
+            warning?: number | null;
+        };
+        /**
+         * @description How a panel shows its rows.
+         * @enum {string}
+         */
+        PanelKind: "time_series" | "stat" | "table" | "heat_map" | "state_timeline" | "text";
         /** @description The old password and the one to have. */
         PasswordChange: {
             /**
@@ -1575,6 +2077,29 @@ export interface components {
              * @example default
              */
             tenant: string | null;
+        };
+        /** @description Where a panel lies on the grid of 12 columns. */
+        Place: {
+            /**
+             * Format: int32
+             * @description In rows, 1 to 24.
+             */
+            height: number;
+            /**
+             * Format: int32
+             * @description In columns, 1 to 12.
+             */
+            width: number;
+            /**
+             * Format: int32
+             * @description Columns to its left, from 0.
+             */
+            x: number;
+            /**
+             * Format: int32
+             * @description Rows above it, from 0.
+             */
+            y: number;
         };
         /** @description A value at a time. */
         Point: {
@@ -1825,6 +2350,12 @@ export interface components {
          * @enum {string}
          */
         Role: "administrator" | "operator" | "analyst" | "manager" | "data_engineer" | "tenant_user";
+        /** @description A dashboard to write: as the text of its file, or as what that says. */
+        Save: {
+            dashboard?: components["schemas"]["Dashboard"] | null;
+            /** @description The file, which is written as it is. Give this or `dashboard`. */
+            toml?: string | null;
+        };
         /** @description Samples of one metric in a range of time. */
         Series: {
             /**
@@ -1914,6 +2445,9 @@ export interface components {
         /** @description A statement. */
         Statement: {
             format?: components["schemas"]["Format"];
+            from?: components["schemas"]["Time"] | null;
+            /** @description What other names after a `$` stand for: each a text, a number, true, false or null. */
+            parameters?: Record<string, never>;
             /**
              * @description Cut the result off after this many rows, at most `http.sql_rows_max`; `sql.rows_max` if left out.
              * @example 10000
@@ -1924,6 +2458,29 @@ export interface components {
              * @example SELECT check_id, state, slot FROM check_results ORDER BY slot DESC LIMIT 10
              */
             sql: string;
+            to?: components["schemas"]["Time"] | null;
+        };
+        /** @description A statement that is kept. */
+        StatementItem: {
+            /**
+             * Format: int64
+             * @example 4
+             */
+            id: number;
+            /** @example Disks above 80 % */
+            name: string;
+            /** @description Whether it is the caller's own. */
+            own: boolean;
+            /**
+             * @description Whose it is.
+             * @example sato
+             */
+            owner: string;
+            /** @description Others who see the same tenant may read it. */
+            shared: boolean;
+            /** @example SELECT check_id, value FROM latest_samples WHERE metric = 'used_percent' AND value > 80 */
+            sql: string;
+            updated_at: components["schemas"]["Time"];
         };
         /** @description A value at a threshold or beyond has that state. */
         Thresholds: {
@@ -2086,6 +2643,41 @@ export interface components {
             scopes: string[];
             service?: components["schemas"]["Service"] | null;
         };
+        /** @description What a check said that was run once. */
+        TriedResult: {
+            /** Format: int64 */
+            duration_ms: number;
+            metrics: components["schemas"]["TriedValue"][];
+            /** @example 200 in 31 ms */
+            output: string;
+            state: components["schemas"]["State"];
+        };
+        /** @description A value that it measured. */
+        TriedValue: {
+            /** Format: double */
+            limit_value?: number | null;
+            /** @example total_ms */
+            name: string;
+            /** @example ms */
+            unit: string;
+            /** Format: double */
+            value: number;
+        };
+        /** @description A choice of the reader, in statements `$name`. Its values are a list or come from a query. */
+        Variable: {
+            /** @description Default: the first value. */
+            default?: string | null;
+            label?: components["schemas"]["Words"] | null;
+            /**
+             * @description As statements name it, without the `$`: a-z, 0-9 and _, a letter first.
+             * @example check
+             */
+            name: string;
+            /** @description One read-only statement; its first column holds the values. It may use the variables before it. */
+            query?: string | null;
+            /** @description Give this or `query`. */
+            values?: string[];
+        };
         /** @description A person, or a service by the name of its token. */
         Who: {
             /** @example 佐藤 花子 */
@@ -2105,6 +2697,34 @@ export interface components {
              * @example default
              */
             tenant?: string | null;
+        };
+        /** @description A text for people: one for all, or one per language */
+        Words: string | {
+            en: string;
+            ja: string;
+        };
+        /** @description The file as it is to be. */
+        WriteFile: {
+            /** @description `[[check]]` tables; everything else is refused. */
+            toml: string;
+        };
+        /** @description A check as it is written. */
+        WrittenCheck: {
+            /** @example web */
+            check_id: string;
+            /** @description Its keys as in the file, defaults included. The values of headers are shown only to whoever may change them. */
+            definition: Record<string, never>;
+            /** @example url */
+            kind: string;
+            /** @description Whether it is in the file that the API writes: others are changed where they are written. */
+            managed: boolean;
+            /**
+             * @description File and line; null for those of this host that are not written down.
+             * @example kizashi.toml:12
+             */
+            place?: string | null;
+            /** @example default */
+            tenant: string;
         };
     };
     responses: never;
@@ -2486,6 +3106,1105 @@ export interface operations {
             };
             /** @description There is no such thing, or no such tenant, for the caller. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    changes: {
+        parameters: {
+            query?: {
+                /** @description How many, 1 to 1000; 100 if left out. */
+                limit?: number;
+                /** @description `next` of the page before. */
+                before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of changes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ConfigurationChangeItem"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The checks */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_WrittenCheck"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the file still has one of these tags */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The tenant
+                 * @example default
+                 */
+                tenant: string;
+                /**
+                 * @description The check; ~ stands for /
+                 * @example web
+                 */
+                check_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckBody"];
+            };
+        };
+        responses: {
+            /** @description The file as it is written */
+            200: {
+                headers: {
+                    /** @description Names its content */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckFile"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The file is no longer what `If-Match` names */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Do it only if the file still has one of these tags */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The tenant
+                 * @example default
+                 */
+                tenant: string;
+                /**
+                 * @description The check; ~ stands for /
+                 * @example web
+                 */
+                check_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file as it is written */
+            200: {
+                headers: {
+                    /** @description Names its content */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckFile"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The file is no longer what `If-Match` names */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    file: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Answer with 304 if the content still has one of these tags.
+                 * @example "5d41402abc4b2a76"
+                 */
+                "If-None-Match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    /** @description Names its content */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckFile"];
+                };
+            };
+            /** @description It is still what `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    write: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write it only if it still has one of these tags */
+                "If-Match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WriteFile"];
+            };
+        };
+        responses: {
+            /** @description The file as it is written */
+            200: {
+                headers: {
+                    /** @description Names its content */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckFile"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer what `If-Match` names */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    try_now: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckBody"];
+            };
+        };
+        responses: {
+            /** @description What it said */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriedResult"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The dashboards */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_DashboardItem"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Answer with 304 if the content still has one of these tags.
+                 * @example "5d41402abc4b2a76"
+                 */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The dashboard
+                 * @example host
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The dashboard */
+            200: {
+                headers: {
+                    /** @description Names the file's content */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DashboardFile"];
+                };
+            };
+            /** @description It is still what `If-None-Match` names */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    write: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write it only if it still has one of these tags */
+                "If-Match"?: string | null;
+                /** @description `*` writes it only if there is none of this name */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The dashboard: a-z, 0-9, - and _
+                 * @example host
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Save"];
+            };
+        };
+        responses: {
+            /** @description The dashboard as it is written */
+            200: {
+                headers: {
+                    /** @description Names the file's content */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DashboardFile"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It comes with Kizashi, or there are too many */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer what `If-Match` names, or there is one already */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Remove it only if it still has one of these tags */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The dashboard
+                 * @example host
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It comes with Kizashi */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer what `If-Match` names */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3872,6 +5591,103 @@ export interface operations {
             };
         };
     };
+    latest: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only this tenant.
+                 * @example default
+                 */
+                tenant?: string;
+                /**
+                 * @description Only this check.
+                 * @example disk:/
+                 */
+                check_id?: string;
+                /** @description Only this metric. */
+                metric?: string;
+                /** @description Only what is at or after this time. */
+                from?: components["schemas"]["Time"];
+                /** @description Only what is before this time. */
+                to?: components["schemas"]["Time"];
+                /** @description The order: by a field, after a `-` from the highest or newest on. */
+                sort?: "check_id";
+                /** @description How many, 1 to 1000; 100 if left out. */
+                limit?: number;
+                /** @description `next` of the page before, which was asked for with the same `sort`. */
+                before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of values */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LatestSample"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read: {
         parameters: {
             query: {
@@ -4638,6 +6454,392 @@ export interface operations {
             };
             /** @description The statement went over a limit, named in `limit` */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The statements */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_StatementItem"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Keep"];
+            };
+        };
+        responses: {
+            /** @description It is kept */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatementItem"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is one of this name, or too many */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The statement
+                 * @example 4
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Keep"];
+            };
+        };
+        responses: {
+            /** @description The statement afterwards */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatementItem"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another has this name */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The statement
+                 * @example 4
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,5 +1,5 @@
 // What the check's page draws, for one stretch of time.
-import { type CheckResult, type Finding, type Prediction, type Ticket, all } from './client';
+import { type CheckResult, type Finding, type Prediction, type Schemas, type Ticket, all, listed, send } from './client';
 import { quoted, sql, timestamp } from './sql';
 
 export interface Point {
@@ -32,49 +32,43 @@ const POINTS_MAX = 600;
 const METRICS_MAX = 12;
 const EVENTS_MAX = 200;
 
-/** `values` says whether the reader may ask in SQL; without it there are states and events, from the newest results. */
-export async function series(tenant: string, check: string, from: number, to: number, values: boolean, signal: AbortSignal): Promise<Series> {
-  if (!values) {
-    const [newest, found] = await Promise.all([results(tenant, check, from, to, '', signal, 1_000), events(tenant, check, from, to, signal)]);
-    return { metrics: [], states: runs(newest), ...found };
-  }
-  const bucket = Math.max(1, Math.ceil((to - from) / POINTS_MAX / 1000));
+/** `rows` says whether the reader may ask in SQL; without it the states are those of the newest results. */
+export async function series(tenant: string, check: string, from: number, to: number, rows: boolean, signal: AbortSignal): Promise<Series> {
+  const [drawn, states, found] = await Promise.all([
+    metrics(tenant, check, from, to, signal),
+    rows ? stretches(tenant, check, from, to, signal) : results(tenant, check, from, to, '', signal, 1_000).then(runs),
+    events(tenant, check, from, to, signal),
+  ]);
+  return { metrics: drawn, states, ...found };
+}
+
+/** Every metric that the check has, each with the least, the greatest and the mean of what a point stands for. */
+async function metrics(tenant: string, check: string, from: number, to: number, signal: AbortSignal): Promise<Metric[]> {
+  const known = await listed<Schemas['LatestSample']>('/api/v1/samples/latest', { query: { tenant, check_id: check, limit: METRICS_MAX }, signal });
+  const during = { from: new Date(from).toISOString(), to: new Date(to).toISOString(), points: POINTS_MAX };
+  const one = async (metric: string) => (await send('GET', '/api/v1/series', { query: { tenant, check_id: check, metric, ...during }, signal })).json() as Promise<Schemas['Series']>;
+  const found = await Promise.all(known.map(({ metric }) => one(metric)));
+  return found
+    .filter(({ points }) => points.length > 0)
+    .map(({ metric, unit, limit_value, points }) => ({
+      metric,
+      unit: unit ?? '',
+      limit: limit_value ?? null,
+      points: points.map((point) => ({ at: time(point.slot), value: point.avg, low: point.min, high: point.max })),
+    }));
+}
+
+/** A run of equal states is one row, however many results it holds. */
+async function stretches(tenant: string, check: string, from: number, to: number, signal: AbortSignal): Promise<Span[]> {
   const where = `tenant = ${quoted(tenant)} and check_id = ${quoted(check)} and slot >= ${timestamp(from)} and slot < ${timestamp(to)}`;
-  const bin = `date_bin(interval '${bucket} seconds', slot, timestamp '1970-01-01T00:00:00Z')`;
-  const samples = sql(
-    `select metric, max(unit) as unit, max(limit_value) as limit_value, ${bin} as at, avg(value) as value, min(value) as low, max(value) as high
-     from samples where ${where} group by metric, ${bin} order by metric, at`,
-    POINTS_MAX * METRICS_MAX,
-    signal,
-  );
-  // A run of equal states is one row, however many results it holds.
-  const states = sql(
+  const { rows } = await sql(
     `select state, min(slot) as at, max(slot) as until, max(interval_ms) as interval_ms from (
        select slot, state, interval_ms, row_number() over (order by slot) - row_number() over (partition by state order by slot) as run
        from check_results where ${where}) group by state, run order by at`,
     2_000,
     signal,
   );
-  const [metricRows, stateRows, found] = await Promise.all([samples, states, events(tenant, check, from, to, signal)]);
-  const metrics = new Map<string, Metric>();
-  for (const row of metricRows.rows) {
-    const name = String(row.metric);
-    let metric = metrics.get(name);
-    if (!metric) {
-      metric = { metric: name, unit: String(row.unit ?? ''), limit: (row.limit_value as number | null) ?? null, points: [] };
-      metrics.set(name, metric);
-    }
-    metric.points.push({ at: time(row.at), value: Number(row.value), low: Number(row.low), high: Number(row.high) });
-  }
-  return {
-    metrics: [...metrics.values()],
-    states: stateRows.rows.map((row) => ({
-      at: time(row.at),
-      until: time(row.until) + Number(row.interval_ms),
-      state: String(row.state),
-    })),
-    ...found,
-  };
+  return rows.map((row) => ({ at: time(row.at), until: time(row.until) + Number(row.interval_ms), state: String(row.state) }));
 }
 
 type Events = Pick<Series, 'findings' | 'predictions' | 'tickets'>;

@@ -7,6 +7,7 @@ export function sentence(error: unknown): string {
   if (error.status === 0) return t('error.away');
   if (error.status === 401) return t('error.signed_out');
   if (error.status === 403) return t('error.forbidden');
+  if (error.status === 412) return t('error.changed');
   if (error.status === 429) return t('error.limited', { n: error.retryAfter || 60 });
   if (error.status === 503) return t('error.busy', { detail: error.detail });
   if (error.status >= 500) return t('error.server', { detail: error.detail });
