@@ -119,7 +119,7 @@ fn panel(at: &str, panel: &Panel, found: &mut Faults) {
         (PanelKind::Text, None, None) => found.add(at, "a text panel needs `text`"),
         (PanelKind::Text, None, Some(text)) => found.words(&format!("{at}.text"), text, TEXT_CHARS_MAX),
         (kind, _, Some(_)) => {
-            found.add(format!("{at}.text"), format!("a {} panel has no text: leave it out", kind.name()))
+            found.add(format!("{at}.text"), format!("a {} panel has no text: leave it out", kind.name()));
         }
         (kind, None, None) => found.add(at, format!("a {} panel needs `sql`", kind.name())),
         (_, Some(sql), None) => found.sql(format!("{at}.sql"), sql),
