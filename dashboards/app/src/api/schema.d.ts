@@ -12,7 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /** The portal's one page. */
-        get: operations["index"];
+        get: operations["portal_index"];
         put?: never;
         post?: never;
         delete?: never;
@@ -29,7 +29,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists the access log, newest first. */
-        get: operations["list"];
+        get: operations["people_access_log"];
         put?: never;
         post?: never;
         delete?: never;
@@ -46,7 +46,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists every table and view with its columns, by name; always one page. */
-        get: operations["list"];
+        get: operations["sql_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -63,7 +63,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists checks, each with its present state. */
-        get: operations["list"];
+        get: operations["checks_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -80,7 +80,7 @@ export interface paths {
             cookie?: never;
         };
         /** Reads one check and how it stands. In its name, write `/` as `~` or as `%2F`. */
-        get: operations["read"];
+        get: operations["checks_read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -97,7 +97,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists who changed the configuration, the newest first. */
-        get: operations["changes"];
+        get: operations["configuration_changes"];
         put?: never;
         post?: never;
         delete?: never;
@@ -114,7 +114,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists every check with the place where it is written; always one page. */
-        get: operations["list"];
+        get: operations["configuration_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -132,10 +132,10 @@ export interface paths {
         };
         get?: never;
         /** Adds a check to that file, or puts it in the place of the one of this name, and takes it over. */
-        put: operations["put"];
+        put: operations["configuration_put"];
         post?: never;
         /** Takes a check out of that file; it is retired. */
-        delete: operations["remove"];
+        delete: operations["configuration_remove"];
         options?: never;
         head?: never;
         patch?: never;
@@ -149,9 +149,9 @@ export interface paths {
             cookie?: never;
         };
         /** Reads the file of checks that the API writes. */
-        get: operations["file"];
+        get: operations["configuration_file"];
         /** Writes that file as a whole, after judging everything that is configured, and takes the checks over. */
-        put: operations["write"];
+        put: operations["configuration_write"];
         post?: never;
         delete?: never;
         options?: never;
@@ -169,7 +169,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Runs a check once, here and now, before it is saved; nothing is stored. */
-        post: operations["try_now"];
+        post: operations["configuration_try_now"];
         delete?: never;
         options?: never;
         head?: never;
@@ -184,7 +184,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists every dashboard by name, those whose file has a fault too; always one page. */
-        get: operations["list"];
+        get: operations["dashboards_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -201,12 +201,12 @@ export interface paths {
             cookie?: never;
         };
         /** Reads a dashboard and its file. */
-        get: operations["read"];
+        get: operations["dashboards_read"];
         /** Writes a dashboard to the folder, after judging all of it: `If-Match` guards an existing one, `If-None-Match: *` a new one. */
-        put: operations["write"];
+        put: operations["dashboards_write"];
         post?: never;
         /** Removes a dashboard's file. */
-        delete: operations["remove"];
+        delete: operations["dashboards_remove"];
         options?: never;
         head?: never;
         patch?: never;
@@ -228,7 +228,7 @@ export interface paths {
          *     never too late. Of several results of one check at once only the newest is told. A client that does not read is told
          *     `reset` and cut off. A comment every 15 s shows that the stream lives.
          */
-        get: operations["stream"];
+        get: operations["events_stream"];
         put?: never;
         post?: never;
         delete?: never;
@@ -245,7 +245,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists findings; `from` and `to` are of their slots. */
-        get: operations["list"];
+        get: operations["findings_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -262,7 +262,7 @@ export interface paths {
             cookie?: never;
         };
         /** Reads one finding. In its id, write `/` as `~` or as `%2F`. */
-        get: operations["read"];
+        get: operations["findings_read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -284,7 +284,7 @@ export interface paths {
          * Takes points of a recording onto a check. They are marked as recorded; results appear within seconds.
          * @description The same points again count as already there, so this needs no `Idempotency-Key`.
          */
-        post: operations["take"];
+        post: operations["import_take"];
         delete?: never;
         options?: never;
         head?: never;
@@ -299,10 +299,10 @@ export interface paths {
             cookie?: never;
         };
         /** Lists people. */
-        get: operations["list"];
+        get: operations["people_list"];
         put?: never;
-        /** Adds someone, with a password that they must change at the first login. */
-        post: operations["create"];
+        /** Adds someone, with a password that they must change at the first login, or who signs in at the OpenID provider. */
+        post: operations["people_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -317,14 +317,14 @@ export interface paths {
             cookie?: never;
         };
         /** Reads someone. */
-        get: operations["read"];
+        get: operations["people_read"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
         /** Changes someone. Who is disabled, or gets another role or tenant, is signed out everywhere. */
-        patch: operations["change"];
+        patch: operations["people_change"];
         trace?: never;
     };
     "/api/v1/people/{id}/password-reset": {
@@ -337,7 +337,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Gives someone a new password, which they must change at the next login, and signs them out everywhere. */
-        post: operations["reset_password"];
+        post: operations["people_reset_password"];
         delete?: never;
         options?: never;
         head?: never;
@@ -352,7 +352,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists predictions; `from` and `to` are of when they were made. */
-        get: operations["list"];
+        get: operations["predictions_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -369,7 +369,7 @@ export interface paths {
             cookie?: never;
         };
         /** Reads one prediction. In its id, write `/` as `~` or as `%2F`. */
-        get: operations["read"];
+        get: operations["predictions_read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -386,7 +386,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists problems; `from` and `to` are of their first failing slots. */
-        get: operations["list"];
+        get: operations["problems_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -403,7 +403,7 @@ export interface paths {
             cookie?: never;
         };
         /** Reads one problem. In its id, write `/` as `~` or as `%2F`. */
-        get: operations["read"];
+        get: operations["problems_read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -420,7 +420,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists check results; `from` and `to` are of their slots. */
-        get: operations["list"];
+        get: operations["results_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -437,7 +437,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists the newest value of every metric; `from` and `to` are of its slot. */
-        get: operations["latest"];
+        get: operations["results_latest"];
         put?: never;
         post?: never;
         delete?: never;
@@ -454,7 +454,7 @@ export interface paths {
             cookie?: never;
         };
         /** Reads one metric of one check, condensed to as many points as are asked for. */
-        get: operations["read"];
+        get: operations["results_read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -471,19 +471,70 @@ export interface paths {
             cookie?: never;
         };
         /** Who calls, with a session or a token. */
-        get: operations["read"];
+        get: operations["session_read"];
         put?: never;
         /**
          * Signs in with a name and a password. After a few failures of a name, or from an address, further attempts are refused
          *     for a time that doubles.
          */
-        post: operations["sign_in"];
+        post: operations["session_sign_in"];
         /** Signs out. With a token there is no session to end, and nothing happens. */
-        delete: operations["sign_out"];
+        delete: operations["session_sign_out"];
         options?: never;
         head?: never;
         /** Sets one's own language. */
-        patch: operations["prefer"];
+        patch: operations["session_prefer"];
+        trace?: never;
+    };
+    "/api/v1/session/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sends the browser to the OpenID provider to sign in. */
+        get: operations["session_begin"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where the provider sends the browser back to: signs the person in and leads to the portal. */
+        get: operations["session_callback"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How one may sign in. */
+        get: operations["session_options"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/session/password": {
@@ -495,7 +546,7 @@ export interface paths {
         };
         get?: never;
         /** Changes one's own password and ends one's other sessions. */
-        put: operations["change_password"];
+        put: operations["session_change_password"];
         post?: never;
         delete?: never;
         options?: never;
@@ -511,10 +562,10 @@ export interface paths {
             cookie?: never;
         };
         /** Runs the statement in `query`. */
-        get: operations["ask"];
+        get: operations["sql_ask"];
         put?: never;
         /** Runs a statement. */
-        post: operations["post"];
+        post: operations["sql_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -529,10 +580,10 @@ export interface paths {
             cookie?: never;
         };
         /** Lists one's own statements and those that are shared, by name; always one page. */
-        get: operations["list"];
+        get: operations["sql_list"];
         put?: never;
         /** Keeps a statement. */
-        post: operations["create"];
+        post: operations["sql_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -548,10 +599,10 @@ export interface paths {
         };
         get?: never;
         /** Changes a statement of one's own. */
-        put: operations["change"];
+        put: operations["sql_change"];
         post?: never;
         /** Removes a statement of one's own. */
-        delete: operations["remove"];
+        delete: operations["sql_remove"];
         options?: never;
         head?: never;
         patch?: never;
@@ -565,7 +616,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists tickets; `from` and `to` are of when they were opened. */
-        get: operations["list"];
+        get: operations["tickets_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -582,7 +633,7 @@ export interface paths {
             cookie?: never;
         };
         /** Reads a ticket and its history. */
-        get: operations["read"];
+        get: operations["tickets_read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -601,7 +652,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Gives the ticket to a person, or takes it back. */
-        post: operations["assign"];
+        post: operations["tickets_assign"];
         delete?: never;
         options?: never;
         head?: never;
@@ -618,7 +669,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Closes the ticket with the reason, by which the rules that open tickets are judged. */
-        post: operations["close"];
+        post: operations["tickets_close"];
         delete?: never;
         options?: never;
         head?: never;
@@ -635,7 +686,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Adds a comment. */
-        post: operations["comment"];
+        post: operations["tickets_comment"];
         delete?: never;
         options?: never;
         head?: never;
@@ -652,7 +703,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Sets the priority; a change of the problem leaves it alone afterwards. */
-        post: operations["prioritise"];
+        post: operations["tickets_prioritise"];
         delete?: never;
         options?: never;
         head?: never;
@@ -669,7 +720,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Opens a resolved or closed ticket again. */
-        post: operations["reopen"];
+        post: operations["tickets_reopen"];
         delete?: never;
         options?: never;
         head?: never;
@@ -684,10 +735,10 @@ export interface paths {
             cookie?: never;
         };
         /** Lists one's own tokens, newest first; with `token.manage` those of services and of other people too. */
-        get: operations["list"];
+        get: operations["tokens_list"];
         put?: never;
         /** Makes a token. */
-        post: operations["create"];
+        post: operations["tokens_create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -705,7 +756,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Revokes a token, for good: one's own, or with `token.manage` any. */
-        delete: operations["revoke"];
+        delete: operations["tokens_revoke"];
         options?: never;
         head?: never;
         patch?: never;
@@ -719,7 +770,7 @@ export interface paths {
             cookie?: never;
         };
         /** A script, style sheet or font of the portal. */
-        get: operations["asset"];
+        get: operations["portal_asset"];
         put?: never;
         post?: never;
         delete?: never;
@@ -736,7 +787,7 @@ export interface paths {
             cookie?: never;
         };
         /** The API reference, for people. Needs no token. */
-        get: operations["show"];
+        get: operations["server_show"];
         put?: never;
         post?: never;
         delete?: never;
@@ -753,7 +804,7 @@ export interface paths {
             cookie?: never;
         };
         /** The style sheet of the API reference. */
-        get: operations["style"];
+        get: operations["server_style"];
         put?: never;
         post?: never;
         delete?: never;
@@ -770,7 +821,7 @@ export interface paths {
             cookie?: never;
         };
         /** Whether the process is alive. Needs no token. */
-        get: operations["live"];
+        get: operations["server_live"];
         put?: never;
         post?: never;
         delete?: never;
@@ -787,7 +838,7 @@ export interface paths {
             cookie?: never;
         };
         /** The portal's icon. */
-        get: operations["icon"];
+        get: operations["portal_icon"];
         put?: never;
         post?: never;
         delete?: never;
@@ -804,7 +855,7 @@ export interface paths {
             cookie?: never;
         };
         /** The figures of this server as OpenMetrics text. */
-        get: operations["scrape"];
+        get: operations["server_scrape"];
         put?: never;
         post?: never;
         delete?: never;
@@ -821,7 +872,7 @@ export interface paths {
             cookie?: never;
         };
         /** The OpenAPI 3.1 document. Needs no token. */
-        get: operations["read"];
+        get: operations["server_read"];
         put?: never;
         post?: never;
         delete?: never;
@@ -838,7 +889,7 @@ export interface paths {
             cookie?: never;
         };
         /** Whether the product is ready to work, by component. Open to anyone; with the permission `metrics.read` it also gives the reasons. */
-        get: operations["ready"];
+        get: operations["server_ready"];
         put?: never;
         post?: never;
         delete?: never;
@@ -855,10 +906,10 @@ export interface paths {
             cookie?: never;
         };
         /** The status page; to who has not signed in, a form to do so. */
-        get: operations["show"];
+        get: operations["status_page_show"];
         put?: never;
         /** Signs in with the name and the password from the form and opens the page in this browser. */
-        post: operations["enter"];
+        post: operations["status_page_enter"];
         delete?: never;
         options?: never;
         head?: never;
@@ -875,7 +926,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Signs out. */
-        post: operations["leave"];
+        post: operations["status_page_leave"];
         delete?: never;
         options?: never;
         head?: never;
@@ -890,7 +941,7 @@ export interface paths {
             cookie?: never;
         };
         /** The page's style sheet. */
-        get: operations["style"];
+        get: operations["status_page_style"];
         put?: never;
         post?: never;
         delete?: never;
@@ -952,6 +1003,13 @@ export interface components {
              * @example sato
              */
             assignee: string | null;
+        };
+        /** @description What it says, in each language. */
+        ButtonLabel: {
+            /** @example Sign in with the company account */
+            en: string;
+            /** @example 社内アカウントでサインイン */
+            ja: string;
         };
         /** @description One change of a ticket, and how it stood afterwards. */
         Change: {
@@ -1015,7 +1073,7 @@ export interface components {
              * @description Empty while it is not there.
              * @example [[check]]
              *     id = "web"
-             *     url = { address = "https://www.example.com/" }
+             *     url = { address = "http://www.example.com/" }
              */
             toml: string;
         };
@@ -1405,6 +1463,15 @@ export interface components {
              */
             password: string;
         };
+        /** @description A button on the sign-in page. */
+        OidcButton: {
+            label: components["schemas"]["ButtonLabel"];
+            /**
+             * @description Where it leads, relative to the portal.
+             * @example api/v1/session/oidc
+             */
+            path: string;
+        };
         /**
          * @description What became of a prediction: it happened, it did not, work prevented it, or nobody was looking.
          * @enum {string}
@@ -1669,6 +1736,8 @@ export interface components {
                 disabled: boolean;
                 /** @example 佐藤 花子 */
                 display_name: string;
+                /** @description Without one they sign in at the OpenID provider. */
+                has_password: boolean;
                 /**
                  * Format: int64
                  * @example 3
@@ -2011,6 +2080,11 @@ export interface components {
              * @example sato
              */
             name: string;
+            /**
+             * @description Their subject at the OpenID provider of the configuration: they sign in there and get no password.
+             * @example 248289761001
+             */
+            oidc_subject?: string | null;
             role: components["schemas"]["Role"];
             /**
              * @description null or left out: every tenant that the caller may see.
@@ -2021,10 +2095,10 @@ export interface components {
         /** @description Someone with a password that is told only here. */
         PersonCreated: {
             /**
-             * @description Must be changed at the first login.
+             * @description Must be changed at the first login; null for who signs in at the OpenID provider.
              * @example kq3wx-8nd2p-ytrfa-m5c7h
              */
-            password: string;
+            password?: string | null;
             person: components["schemas"]["PersonItem"];
         };
         /** @description Someone who signs in. */
@@ -2034,6 +2108,8 @@ export interface components {
             disabled: boolean;
             /** @example 佐藤 花子 */
             display_name: string;
+            /** @description Without one they sign in at the OpenID provider. */
+            has_password: boolean;
             /**
              * Format: int64
              * @example 3
@@ -2437,6 +2513,10 @@ export interface components {
             permissions: string[];
             person: components["schemas"]["Who"];
         };
+        /** @description The ways to sign in beside a name and a password. */
+        SignInOptions: {
+            oidc?: components["schemas"]["OidcButton"] | null;
+        };
         /**
          * @description The state of a check, in the order of Nagios plugin exit codes.
          * @enum {string}
@@ -2735,7 +2815,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    index: {
+    portal_index: {
         parameters: {
             query?: never;
             header?: never;
@@ -2782,7 +2862,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    people_access_log: {
         parameters: {
             query?: {
                 /**
@@ -2866,7 +2946,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    sql_list: {
         parameters: {
             query?: never;
             header?: never;
@@ -2940,7 +3020,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    checks_list: {
         parameters: {
             query?: {
                 /**
@@ -3033,7 +3113,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    checks_read: {
         parameters: {
             query?: never;
             header?: {
@@ -3133,7 +3213,7 @@ export interface operations {
             };
         };
     };
-    changes: {
+    configuration_changes: {
         parameters: {
             query?: {
                 /** @description How many, 1 to 1000; 100 if left out. */
@@ -3212,7 +3292,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    configuration_list: {
         parameters: {
             query?: never;
             header?: never;
@@ -3286,7 +3366,7 @@ export interface operations {
             };
         };
     };
-    put: {
+    configuration_put: {
         parameters: {
             query?: never;
             header?: {
@@ -3416,7 +3496,7 @@ export interface operations {
             };
         };
     };
-    remove: {
+    configuration_remove: {
         parameters: {
             query?: never;
             header?: {
@@ -3515,7 +3595,7 @@ export interface operations {
             };
         };
     };
-    file: {
+    configuration_file: {
         parameters: {
             query?: never;
             header?: {
@@ -3604,7 +3684,7 @@ export interface operations {
             };
         };
     };
-    write: {
+    configuration_write: {
         parameters: {
             query?: never;
             header?: {
@@ -3723,7 +3803,7 @@ export interface operations {
             };
         };
     };
-    try_now: {
+    configuration_try_now: {
         parameters: {
             query?: never;
             header?: never;
@@ -3828,7 +3908,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    dashboards_list: {
         parameters: {
             query?: never;
             header?: never;
@@ -3902,7 +3982,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    dashboards_read: {
         parameters: {
             query?: never;
             header?: {
@@ -3997,7 +4077,7 @@ export interface operations {
             };
         };
     };
-    write: {
+    dashboards_write: {
         parameters: {
             query?: never;
             header?: {
@@ -4133,7 +4213,7 @@ export interface operations {
             };
         };
     };
-    remove: {
+    dashboards_remove: {
         parameters: {
             query?: never;
             header?: {
@@ -4232,7 +4312,7 @@ export interface operations {
             };
         };
     };
-    stream: {
+    events_stream: {
         parameters: {
             query?: {
                 /**
@@ -4318,7 +4398,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    findings_list: {
         parameters: {
             query?: {
                 /**
@@ -4417,7 +4497,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    findings_read: {
         parameters: {
             query?: {
                 /**
@@ -4515,7 +4595,7 @@ export interface operations {
             };
         };
     };
-    take: {
+    import_take: {
         parameters: {
             query?: never;
             header?: never;
@@ -4620,7 +4700,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    people_list: {
         parameters: {
             query?: {
                 /**
@@ -4704,7 +4784,7 @@ export interface operations {
             };
         };
     };
-    create: {
+    people_create: {
         parameters: {
             query?: never;
             header?: never;
@@ -4771,7 +4851,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The name is taken */
+            /** @description The name or the identity at the provider is taken */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4818,7 +4898,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    people_read: {
         parameters: {
             query?: never;
             header?: never;
@@ -4898,7 +4978,7 @@ export interface operations {
             };
         };
     };
-    change: {
+    people_change: {
         parameters: {
             query?: never;
             header?: never;
@@ -5018,7 +5098,7 @@ export interface operations {
             };
         };
     };
-    reset_password: {
+    people_reset_password: {
         parameters: {
             query?: never;
             header?: never;
@@ -5078,6 +5158,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description They sign in at the OpenID provider and have no password */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description A fault of the server; `instance` names it in the log. */
             500: {
                 headers: {
@@ -5098,7 +5187,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    predictions_list: {
         parameters: {
             query?: {
                 /**
@@ -5199,7 +5288,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    predictions_read: {
         parameters: {
             query?: {
                 /**
@@ -5297,7 +5386,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    problems_list: {
         parameters: {
             query?: {
                 /**
@@ -5396,7 +5485,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    problems_read: {
         parameters: {
             query?: {
                 /**
@@ -5494,7 +5583,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    results_list: {
         parameters: {
             query?: {
                 /**
@@ -5591,7 +5680,7 @@ export interface operations {
             };
         };
     };
-    latest: {
+    results_latest: {
         parameters: {
             query?: {
                 /**
@@ -5688,7 +5777,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    results_read: {
         parameters: {
             query: {
                 /**
@@ -5784,7 +5873,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    session_read: {
         parameters: {
             query?: never;
             header?: never;
@@ -5858,7 +5947,7 @@ export interface operations {
             };
         };
     };
-    sign_in: {
+    session_sign_in: {
         parameters: {
             query?: never;
             header?: never;
@@ -5956,7 +6045,7 @@ export interface operations {
             };
         };
     };
-    sign_out: {
+    session_sign_out: {
         parameters: {
             query?: never;
             header?: never;
@@ -6028,7 +6117,7 @@ export interface operations {
             };
         };
     };
-    prefer: {
+    session_prefer: {
         parameters: {
             query?: never;
             header?: never;
@@ -6133,7 +6222,184 @@ export interface operations {
             };
         };
     };
-    change_password: {
+    session_begin: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The place in the portal to go to afterwards.
+                 * @example /tickets/default/7
+                 */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the provider, with a cookie that binds the login to this browser; to the sign-in page with a code if the provider is away */
+            303: {
+                headers: {
+                    /** @description Where to go */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No provider is configured */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_callback: {
+        parameters: {
+            query?: {
+                /** @description What the provider exchanges for the person's identity */
+                code?: string;
+                /** @description Names the login that was begun */
+                state?: string;
+                /**
+                 * @description Why the provider signed nobody in
+                 * @example access_denied
+                 */
+                error?: string;
+                /** @description Who sends the browser back (RFC 9207) */
+                iss?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the portal with the cookie `kizashi_session`; to the sign-in page with a code if nobody was signed in */
+            303: {
+                headers: {
+                    /** @description Where to go */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No provider is configured */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_options: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ways to sign in */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInOptions"];
+                };
+            };
+            /** @description A parameter is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_change_password: {
         parameters: {
             query?: never;
             header?: never;
@@ -6198,6 +6464,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description They sign in at the OpenID provider and have no password */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body is larger than `http.body_bytes_max`. */
             413: {
                 headers: {
@@ -6245,7 +6520,7 @@ export interface operations {
             };
         };
     };
-    ask: {
+    sql_ask: {
         parameters: {
             query: {
                 /**
@@ -6352,7 +6627,7 @@ export interface operations {
             };
         };
     };
-    post: {
+    sql_post: {
         parameters: {
             query?: {
                 /**
@@ -6481,7 +6756,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    sql_list: {
         parameters: {
             query?: never;
             header?: never;
@@ -6555,7 +6830,7 @@ export interface operations {
             };
         };
     };
-    create: {
+    sql_create: {
         parameters: {
             query?: never;
             header?: never;
@@ -6669,7 +6944,7 @@ export interface operations {
             };
         };
     };
-    change: {
+    sql_change: {
         parameters: {
             query?: never;
             header?: never;
@@ -6789,7 +7064,7 @@ export interface operations {
             };
         };
     };
-    remove: {
+    sql_remove: {
         parameters: {
             query?: never;
             header?: never;
@@ -6867,7 +7142,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    tickets_list: {
         parameters: {
             query?: {
                 /**
@@ -6968,7 +7243,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    tickets_read: {
         parameters: {
             query?: never;
             header?: {
@@ -7068,7 +7343,7 @@ export interface operations {
             };
         };
     };
-    assign: {
+    tickets_assign: {
         parameters: {
             query?: never;
             header?: {
@@ -7225,7 +7500,7 @@ export interface operations {
             };
         };
     };
-    close: {
+    tickets_close: {
         parameters: {
             query?: never;
             header?: {
@@ -7382,7 +7657,7 @@ export interface operations {
             };
         };
     };
-    comment: {
+    tickets_comment: {
         parameters: {
             query?: never;
             header?: {
@@ -7539,7 +7814,7 @@ export interface operations {
             };
         };
     };
-    prioritise: {
+    tickets_prioritise: {
         parameters: {
             query?: never;
             header?: {
@@ -7696,7 +7971,7 @@ export interface operations {
             };
         };
     };
-    reopen: {
+    tickets_reopen: {
         parameters: {
             query?: never;
             header?: {
@@ -7853,7 +8128,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    tokens_list: {
         parameters: {
             query?: {
                 /** @description How many, 1 to 1000; 100 if left out. */
@@ -7932,7 +8207,7 @@ export interface operations {
             };
         };
     };
-    create: {
+    tokens_create: {
         parameters: {
             query?: never;
             header?: never;
@@ -8046,7 +8321,7 @@ export interface operations {
             };
         };
     };
-    revoke: {
+    tokens_revoke: {
         parameters: {
             query?: never;
             header?: never;
@@ -8124,7 +8399,7 @@ export interface operations {
             };
         };
     };
-    asset: {
+    portal_asset: {
         parameters: {
             query?: never;
             header?: never;
@@ -8188,7 +8463,7 @@ export interface operations {
             };
         };
     };
-    show: {
+    server_show: {
         parameters: {
             query?: never;
             header?: never;
@@ -8235,7 +8510,7 @@ export interface operations {
             };
         };
     };
-    style: {
+    server_style: {
         parameters: {
             query?: never;
             header?: never;
@@ -8282,7 +8557,7 @@ export interface operations {
             };
         };
     };
-    live: {
+    server_live: {
         parameters: {
             query?: never;
             header?: never;
@@ -8302,7 +8577,7 @@ export interface operations {
             };
         };
     };
-    icon: {
+    portal_icon: {
         parameters: {
             query?: never;
             header?: never;
@@ -8349,7 +8624,7 @@ export interface operations {
             };
         };
     };
-    scrape: {
+    server_scrape: {
         parameters: {
             query?: never;
             header?: never;
@@ -8423,7 +8698,7 @@ export interface operations {
             };
         };
     };
-    read: {
+    server_read: {
         parameters: {
             query?: never;
             header?: never;
@@ -8470,7 +8745,7 @@ export interface operations {
             };
         };
     };
-    ready: {
+    server_ready: {
         parameters: {
             query?: never;
             header?: never;
@@ -8499,7 +8774,7 @@ export interface operations {
             };
         };
     };
-    show: {
+    status_page_show: {
         parameters: {
             query?: {
                 /** @description `ja` or `en`; otherwise as `Accept-Language` says. */
@@ -8563,7 +8838,7 @@ export interface operations {
             };
         };
     };
-    enter: {
+    status_page_enter: {
         parameters: {
             query?: {
                 /** @description `ja` or `en`; otherwise as `Accept-Language` says. */
@@ -8657,7 +8932,7 @@ export interface operations {
             };
         };
     };
-    leave: {
+    status_page_leave: {
         parameters: {
             query?: {
                 /** @description `ja` or `en`; otherwise as `Accept-Language` says. */
@@ -8710,7 +8985,7 @@ export interface operations {
             };
         };
     };
-    style: {
+    status_page_style: {
         parameters: {
             query?: never;
             header?: never;
