@@ -11,9 +11,9 @@ mod rewrite;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
+use arrow::array::{ArrayRef, AsArray as _, RecordBatch, new_null_array};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int32Type, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Int32Type, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider, Session, TableProvider,
@@ -37,7 +37,8 @@ use crate::{QueryError, read_only};
 pub(crate) const PG_CATALOG: &str = "pg_catalog";
 
 /// Words that only a question about the catalog has, besides those that begin with `pg_` or `_pg_`.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
+    "current_catalog",
     "regclass",
     "regtype",
     "regproc",
@@ -93,6 +94,7 @@ impl PgCatalog {
         for function in functions::all() {
             context.register_udf(function);
         }
+        own.insert("pg_settings", more::settings(&shape_of(given.as_ref(), "pg_settings").await?)?);
         own.extend(more::tables(&context).await?);
         for (name, table) in keys::tables(&oids, given.as_ref()).await? {
             own.insert(name, table);
@@ -160,16 +162,20 @@ impl Oids {
     }
 }
 
-/// A table of `pg_catalog` in the shape that it has there; columns that are not given are null.
+/// A table of `pg_catalog` in the shape that it has there; columns that are not given are null. Lists are lists, which there
+/// are texts.
 fn table(shape: &SchemaRef, rows: usize, columns: &[(&str, ArrayRef)]) -> Result<Arc<dyn TableProvider>> {
-    let column = |field: &arrow::datatypes::FieldRef| match columns.iter().find(|(name, _)| name == field.name()) {
-        Some((_, values)) => Ok(cast(values, field.data_type())?),
-        None => Ok(arrow::array::new_null_array(field.data_type(), rows)),
+    let column = |field: &FieldRef| match columns.iter().find(|(name, _)| name == field.name()) {
+        Some((_, list)) if matches!(list.data_type(), DataType::List(_)) => Ok(list.clone()),
+        Some((_, values)) => cast(values, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), rows)),
     };
-    let fields: Vec<_> = shape.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-    let shape = Arc::new(arrow::datatypes::Schema::new(fields));
-    let columns = shape.fields().iter().map(column).collect::<Result<Vec<_>>>()?;
-    let batch = RecordBatch::try_new(shape.clone(), columns)?;
+    let arrays = shape.fields().iter().map(column).collect::<std::result::Result<Vec<_>, _>>()?;
+    let field = |(field, array): (&FieldRef, &ArrayRef)| {
+        field.as_ref().clone().with_data_type(array.data_type().clone()).with_nullable(true)
+    };
+    let shape = Arc::new(Schema::new(shape.fields().iter().zip(&arrays).map(field).collect::<Vec<_>>()));
+    let batch = RecordBatch::try_new(shape.clone(), arrays)?;
     Ok(Arc::new(MemTable::try_new(shape, vec![vec![batch]])?))
 }
 

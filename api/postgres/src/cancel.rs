@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use pgwire::api::cancel::CancelHandler;
 use pgwire::messages::cancel::CancelRequest;
 use pgwire::messages::startup::SecretKey;
+use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 
 /// What a connection runs now.
@@ -20,6 +21,15 @@ pub struct Cancels(Arc<Mutex<Known>>);
 struct Known {
     last: i32,
     all: HashMap<i32, (SecretKey, Running)>,
+}
+
+/// A key is four bytes, which pgwire reads as a number or as bytes, by what it takes for the version of the protocol.
+fn same(one: &SecretKey, other: &SecretKey) -> bool {
+    let bytes = |key: &SecretKey| match key {
+        SecretKey::I32(number) => number.to_be_bytes().to_vec(),
+        SecretKey::Bytes(bytes) => bytes.to_vec(),
+    };
+    bytes(one).ct_eq(&bytes(other)).into()
 }
 
 /// Forgets the connection when it is dropped.
@@ -59,7 +69,7 @@ impl Drop for Registered {
 impl CancelHandler for Cancels {
     async fn on_cancel_request(&self, request: CancelRequest) {
         let running = match self.known().all.get(&request.pid) {
-            Some((key, running)) if *key == request.secret_key => running.clone(),
+            Some((key, running)) if same(key, &request.secret_key) => running.clone(),
             _ => return,
         };
         running.lock().unwrap_or_else(PoisonError::into_inner).cancel();
@@ -81,7 +91,8 @@ mod tests {
         let wrong = CancelRequest::new(mine.number, SecretKey::I32(key.wrapping_add(1)));
         cancels.on_cancel_request(wrong).await;
         assert!(!cancelled());
-        cancels.on_cancel_request(CancelRequest::new(mine.number, mine.key.clone())).await;
+        let key = SecretKey::Bytes(key.to_be_bytes().to_vec().into());
+        cancels.on_cancel_request(CancelRequest::new(mine.number, key)).await;
         assert!(cancelled());
         drop((mine, other));
         assert!(cancels.known().all.is_empty());

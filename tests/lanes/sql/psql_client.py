@@ -9,6 +9,9 @@ import tempfile
 from product import TOKEN, until
 
 
+LONG = "select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b"
+
+
 def psql(product, *commands, password=TOKEN, user="admin", fails=False, ssl="require"):
     url = f"postgres://{user}@{product.host}:{product.port}/kizashi?sslmode={ssl}"
     arguments = ["psql", url, "-X", "-v", "ON_ERROR_STOP=1", "-A", "-t"]
@@ -63,7 +66,7 @@ def test_it_copies_to_a_file(product):
 def test_what_it_sets_holds(product):
     text = psql(product, "set time zone 'Asia/Tokyo'", "select max(slot) from check_results", "show time zone")
     assert "+09" in text and "Asia/Tokyo" in text, text
-    error = psql(product, "set statement_timeout = '100ms'", "select count(*) from samples a, samples b, samples c, samples d, samples e", fails=True)
+    error = psql(product, "set statement_timeout = '100ms'", LONG, fails=True)
     assert "100 ms" in error, error
     explained = psql(product, "explain analyze select count(*) from samples")
     assert "metrics=[" in explained and "output_rows" in explained, explained
@@ -78,9 +81,8 @@ def test_errors_have_place_code_and_hint(product):
 def test_ctrl_c_cancels_a_statement(product):
     url = f"postgres://admin@{product.host}:{product.port}/kizashi?sslmode=require"
     env = dict(os.environ, PGPASSWORD=TOKEN, LC_ALL="C.UTF-8")
-    long = "select count(*) from samples a, samples b, samples c, samples d, samples e, samples f"
     before = worker_cpu(product)
-    client = subprocess.Popen(["psql", url, "-X", "-c", long], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    client = subprocess.Popen(["psql", url, "-X", "-c", LONG], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     # Before psql has sent the statement, Ctrl-C would only end psql.
     until(lambda: worker_cpu(product) > before + 0.5, "the statement did not run", product)
     client.send_signal(signal.SIGINT)

@@ -22,7 +22,7 @@ def test_parameters_and_types(product):
 
 
 def test_binary_results_are_the_same(product):
-    sql = "select slot, value, tenant, recorded, day, make_array(1, 2), cast('2.25' as decimal(8,2)) from samples order by slot, metric limit 20"
+    sql = "select slot, value, tenant, recorded, day, make_array(1, 2), cast('2.25' as decimal(8,2)) from samples order by slot, tenant, check_id, metric limit 20"
     with connect(product) as connection:
         text = connection.execute(sql).fetchall()
         with connection.cursor(binary=True) as cursor:

@@ -3,10 +3,17 @@
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+
+/// Clients read the number in it.
+const VERSION: &str = concat!("PostgreSQL 16.6 (Kizashi ", env!("CARGO_PKG_VERSION"), ")");
 
 /// Name, and what it gives.
-const GIVEN: [(&str, Given); 10] = [
+const GIVEN: [(&str, Given); 12] = [
+    ("to_regtype", Given::NoNumber),
+    ("version", Given::Text(VERSION)),
     ("pg_size_pretty", Given::Text("-")),
     ("pg_function_is_visible", Given::Yes),
     ("pg_type_is_visible", Given::Yes),
@@ -25,11 +32,13 @@ enum Given {
     Nothing,
     Yes,
     Zero,
+    NoNumber,
 }
 
 pub(super) fn all() -> impl Iterator<Item = ScalarUDF> {
     GIVEN.into_iter().map(|(name, given)| {
-        ScalarUDF::from(Constant { name, given, signature: Signature::variadic_any(Volatility::Stable) })
+        let any = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
+        ScalarUDF::from(Constant { name, given, signature: Signature::one_of(any, Volatility::Stable) })
     })
 }
 
@@ -53,7 +62,7 @@ impl ScalarUDFImpl for Constant {
         Ok(match self.given {
             Given::Text(_) | Given::Nothing => DataType::Utf8,
             Given::Yes => DataType::Boolean,
-            Given::Zero => DataType::Int64,
+            Given::Zero | Given::NoNumber => DataType::Int64,
         })
     }
 
@@ -63,6 +72,7 @@ impl ScalarUDFImpl for Constant {
             Given::Nothing => ScalarValue::Utf8(None),
             Given::Yes => ScalarValue::Boolean(Some(true)),
             Given::Zero => ScalarValue::Int64(Some(0)),
+            Given::NoNumber => ScalarValue::Int64(None),
         }))
     }
 }

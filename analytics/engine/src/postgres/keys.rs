@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int16Builder, Int32Array, Int64Array, ListBuilder, StringArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Int16Builder, Int32Array, Int64Array, ListBuilder, StringArray, new_null_array,
+};
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::error::Result;
 use kizashi_model::tables::Table;
 
 use super::{Oids, shape_of, table};
+use crate::catalog::SCHEMA;
 
 /// Above the oids that the tables have.
 const FIRST_INDEX_OID: i32 = 1_000_000;
@@ -32,6 +35,7 @@ pub(super) async fn tables(
         columns.append_value(places(*table).map(Some));
     }
     let columns: ArrayRef = Arc::new(columns.finish());
+    let none = new_null_array(columns.data_type(), rows);
     let index = table(
         &shape_of(given, "pg_index").await?,
         rows,
@@ -62,6 +66,7 @@ pub(super) async fn tables(
             ("conrelid", relations),
             ("conindid", numbers(FIRST_INDEX_OID)),
             ("conkey", columns),
+            ("confkey", none),
         ],
     )?;
     Ok([("pg_index", index), ("pg_constraint", constraint)])
@@ -73,9 +78,9 @@ fn places(table: Table) -> impl Iterator<Item = i16> {
     table.key().iter().filter_map(move |name| i16::try_from(schema.index_of(name).ok()? + 1).ok())
 }
 
-/// The answer to JDBC's question for primary keys, which asks with functions that yield rows of records.
+/// The answers to JDBC's questions for primary keys and for indexes, which it asks with functions that yield rows of records.
 pub(super) fn asked(sql: &str) -> Option<String> {
-    if !(sql.contains("_pg_expandarray") && sql.contains("indisprimary")) {
+    if !sql.contains("_pg_expandarray") {
         return None;
     }
     let named = |column: &str| {
@@ -83,7 +88,7 @@ pub(super) fn asked(sql: &str) -> Option<String> {
         rest.split_once('\'').map(|(name, _)| name)
     };
     let (table, schema) = (named("ct.relname"), named("n.nspname"));
-    let here = schema.is_none_or(|schema| schema == crate::catalog::SCHEMA);
+    let here = schema.is_none_or(|schema| schema == SCHEMA);
     let wanted = |one: &Table| here && table.is_none_or(|table| table == one.name());
     let row = |table: Table, (place, column): (usize, &str)| {
         let name = table.name();
@@ -94,13 +99,22 @@ pub(super) fn asked(sql: &str) -> Option<String> {
         .filter(wanted)
         .flat_map(|table| (1..).zip(table.key().iter().copied()).map(move |key| row(table, key)))
         .collect();
-    let (rows, none) =
-        if rows.is_empty() { (row(Table::Samples, (1, "")), " where false") } else { (rows.join(", "), "") };
-    Some(format!(
-        "select arrow_cast(null, 'Utf8') as \"TABLE_CAT\", '{}' as \"TABLE_SCHEM\", t as \"TABLE_NAME\", c as \"COLUMN_NAME\", \
-         k as \"KEY_SEQ\", p as \"PK_NAME\" from (values {rows}) as keys(t, c, k, p){none} order by t, p, k",
-        crate::catalog::SCHEMA
-    ))
+    // VALUES has one row at least.
+    let (rows, none) = match rows.is_empty() {
+        true => (row(Table::Samples, (1, "")), " where false"),
+        false => (rows.join(", "), ""),
+    };
+    let whose =
+        format!("arrow_cast(null, 'Utf8') as \"TABLE_CAT\", '{SCHEMA}' as \"TABLE_SCHEM\", t as \"TABLE_NAME\"");
+    let columns = if sql.contains("NON_UNIQUE") {
+        "false as \"NON_UNIQUE\", arrow_cast(null, 'Utf8') as \"INDEX_QUALIFIER\", p as \"INDEX_NAME\", \
+         arrow_cast(3, 'Int16') as \"TYPE\", k as \"ORDINAL_POSITION\", c as \"COLUMN_NAME\", 'A' as \"ASC_OR_DESC\", \
+         arrow_cast(null, 'Int64') as \"CARDINALITY\", arrow_cast(null, 'Int64') as \"PAGES\", \
+         arrow_cast(null, 'Utf8') as \"FILTER_CONDITION\""
+    } else {
+        "c as \"COLUMN_NAME\", k as \"KEY_SEQ\", p as \"PK_NAME\""
+    };
+    Some(format!("select {whose}, {columns} from (values {rows}) as keys(t, c, k, p){none} order by t, p, k"))
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, new_null_array};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::error::Result;
@@ -32,6 +32,20 @@ const COLUMNS: &[(&str, &[(&str, Kind)])] = &[
         ],
     ),
 ];
+
+/// What drivers look up in `pg_settings`.
+const SETTINGS: [(&str, &str); 4] = [
+    ("max_identifier_length", "63"),
+    ("max_index_keys", "32"),
+    ("server_version", "16.6"),
+    ("standard_conforming_strings", "on"),
+];
+
+pub(super) fn settings(shape: &SchemaRef) -> Result<Arc<dyn TableProvider>> {
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(SETTINGS.iter().map(|(name, _)| name)));
+    let values: ArrayRef = Arc::new(StringArray::from_iter_values(SETTINGS.iter().map(|(_, value)| value)));
+    super::table(shape, SETTINGS.len(), &[("name", names), ("setting", values)])
+}
 
 /// The tables with those columns too.
 pub(super) async fn tables(context: &SessionContext) -> Result<Vec<(&'static str, Arc<dyn TableProvider>)>> {
