@@ -63,7 +63,8 @@ function told(parts: readonly [string, string][]): HTMLElement {
 
 export function series(rows: readonly Row[], shape: Shape, panel: Panel, stretch: Stretch, font: string): EChartsCoreOption {
   const { size, label, rule, x, tooltip, brush, common, dim } = base(font);
-  const all = [...lines(rows, shape)];
+  // By name, whatever order the rows came in: a line keeps its colour from one refresh to the next.
+  const all = [...lines(rows, shape)].sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }));
   const limits = [
     ['warning', panel.warning],
     ['critical', panel.critical],
