@@ -51,7 +51,7 @@ pub struct Place {
 pub enum Command {
     /// Start everything (the default command)
     #[command(
-        after_help = "SIGTERM and Ctrl-C drain and stop within 20 s. SIGHUP reads the checks again and keeps their states."
+        after_help = "SIGTERM and Ctrl-C drain and stop within 20 s. SIGHUP reads the checks again and keeps their states, and the certificate."
     )]
     Up(UpArgs),
     /// Check the configuration, the queries and their tests without starting anything

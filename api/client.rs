@@ -1,11 +1,14 @@
 //! Asks the running product over HTTP, for the commands that do.
 
 use std::io::Read as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::cli::Place;
 use crate::config::Loaded;
@@ -24,11 +27,10 @@ impl Client {
     /// # Errors
     /// When no token is to be found.
     pub fn new(place: &Place, loaded: &Loaded) -> Result<Self> {
-        let base = place
-            .url
-            .clone()
-            .or_else(|| stored_url(&loaded.data))
-            .unwrap_or_else(|| format!("http://{}", loaded.config.http.listen));
+        let base = place.url.clone().or_else(|| stored_url(&loaded.data)).unwrap_or_else(|| {
+            let scheme = if loaded.config.http.tls_cert_file.is_some() { "https" } else { "http" };
+            format!("{scheme}://{}", loaded.config.http.listen)
+        });
         let token = match &place.token {
             Some(token) => token.clone(),
             None => stored_token(&loaded.data)?.with_context(|| {
@@ -41,6 +43,7 @@ impl Client {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(TIMEOUT))
+            .tls_config(trust(&base, loaded))
             .user_agent(concat!("kizashi/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
@@ -110,6 +113,25 @@ impl Client {
     pub fn post_json(&self, path: &str, request: &impl Serialize) -> Result<Value> {
         serde_json::from_slice(&self.post(path, request)?).context("the answer is not JSON")
     }
+}
+
+/// Whom to believe: the system's certificates and the one of the configuration. On this very machine any: the certificate
+/// is for another name than the address, and nobody else is on the way.
+fn trust(base: &str, loaded: &Loaded) -> TlsConfig {
+    if !base.starts_with("https://") {
+        return TlsConfig::default();
+    }
+    let near = base.strip_prefix("https://").and_then(|rest| rest.parse::<SocketAddr>().ok()).map(|at| at.ip());
+    let near = near.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
+    let system = rustls_native_certs::load_native_certs().certs;
+    let mut roots: Vec<_> = system.iter().map(|one| Certificate::from_der(one.as_ref()).to_owned()).collect();
+    let own = loaded.config.http.tls_cert_file.as_ref().and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
+    roots.extend(parse_pem(&own).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    }));
+    let roots = RootCerts::Specific(Arc::new(roots));
+    TlsConfig::builder().root_certs(roots).disable_verification(near).build()
 }
 
 /// The body of a good answer; of a bad one, its problem+json as an error for people.

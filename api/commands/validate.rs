@@ -20,6 +20,12 @@ pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
         say!("{}: good", file.display());
     }
     say!("{} checks: good", loaded.checks.len());
+    if loaded.config.http.tls().map_err(anyhow::Error::msg)?.is_some() {
+        say!("certificate and key: good");
+    }
+    if crate::up::oidc(&loaded, &crate::clock::system())?.is_some() {
+        say!("sign-in at the OpenID provider: good");
+    }
 
     let runtime = crate::runtime()?;
     runtime.block_on(async {

@@ -106,6 +106,7 @@ pub fn load_with(place: &Place, instead: Option<Instead<'_>>) -> Result<Loaded> 
         }
         files.push(path);
     }
+    config.beside(&home);
     config.check = named.iter().map(|n: &Named| n.definition.clone()).collect();
 
     let folder = home.join(FOLDER);

@@ -5,12 +5,12 @@ mod lines;
 mod load;
 mod managed;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kizashi_checks::{Definition, Guard, Network};
 use kizashi_engine::EngineConfig;
 use kizashi_flight::FlightConfig;
-use kizashi_http::HttpConfig;
+use kizashi_http::{HttpConfig, OidcConfig};
 use kizashi_lake::LakeConfig;
 use kizashi_model::{Span, TenantId};
 use kizashi_monitor::MonitorConfig;
@@ -39,6 +39,8 @@ pub struct Config {
     pub http: HttpConfig,
     pub postgres: PostgresConfig,
     pub flight: FlightConfig,
+    /// The OpenID provider at which people may sign in too.
+    pub oidc: Option<OidcConfig>,
     /// The checks of this file; those of kizashi.d/*.toml are added.
     pub check: Vec<Definition>,
 }
@@ -120,7 +122,22 @@ impl Config {
         found.extend(self.http.validate().err());
         found.extend(self.postgres.validate().err());
         found.extend(self.flight.validate().err());
+        found.extend(self.oidc.as_ref().and_then(|oidc| oidc.validate().err()));
         found
+    }
+}
+
+impl Config {
+    /// Files that it names lie beside it unless they say otherwise.
+    fn beside(&mut self, home: &Path) {
+        let files = [
+            self.http.tls_cert_file.as_mut(),
+            self.http.tls_key_file.as_mut(),
+            self.oidc.as_mut().and_then(|oidc| oidc.ca_file.as_mut()),
+        ];
+        for file in files.into_iter().flatten() {
+            *file = home.join(&file);
+        }
     }
 }
 

@@ -1,14 +1,16 @@
-//! Feeds the event stream: a consumer of its own that begins at the end of the log and keeps nothing. What it does not
-//! understand it leaves out; the lake keeps such records with the reason.
+//! Feeds the event stream: a consumer of its own that begins a little before the end of the log, so that clients of the
+//! process before go on where they were, and keeps nothing. What it does not understand it leaves out; the lake keeps such
+//! records with the reason.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use kizashi_http::{Change, Changed, Live};
 use kizashi_model::envelope::{self, EventType, HEADER_TENANT, HEADER_TYPE};
-use kizashi_model::{DecodeError, EventBody, Offsets, Topic};
+use kizashi_model::{DecodeError, EventBody, Offsets, Timestamp, Topic};
 use kizashi_relay::{Batch, Consumer, Polled, RecordRef, Relay, RelayError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -23,6 +25,10 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 const IDLE: Duration = Duration::from_millis(250);
 /// Changes gather for so long, so that every client is written to a few times a second however many changes there are.
 const GATHER: Duration = Duration::from_millis(150);
+/// Records before the end of each partition that are read at the start …
+const EARLIER_MAX: i64 = 1_000;
+/// … within this time; else clients read the lists anew.
+const EARLIER_WITHIN: Duration = Duration::from_secs(10);
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
@@ -37,11 +43,12 @@ pub async fn run(live: Live, relay: Arc<dyn Relay>, stop: CancellationToken) -> 
     // A caller that drops this future stops the thread too.
     let _stop_with_caller = stop.clone().drop_guard();
     let (done, finished) = oneshot::channel();
+    let begin: Offsets = ends.iter().map(|(at, end)| (at, (end - EARLIER_MAX).max(0))).collect();
     let feeder =
-        Feeder { live, stop, runtime: Handle::current(), at: Arc::new(Mutex::new(ends)), backoff: BACKOFF_MIN };
+        Feeder { live, stop, runtime: Handle::current(), at: Arc::new(Mutex::new(begin)), backoff: BACKOFF_MIN };
     let body = move || {
         // The caller may be gone; then nobody asks.
-        let _ = done.send(feeder.run(relay.as_ref()));
+        let _ = done.send(feeder.run(relay.as_ref(), &ends));
     };
     thread::Builder::new().name(GROUP.to_owned()).spawn(body).context("no thread for the event stream")?;
     finished.await.map_err(|_| anyhow!("the thread of the event stream died; its message is above"))?
@@ -75,6 +82,9 @@ async fn ends(relay: &dyn Relay, stop: &CancellationToken) -> Result<Option<Offs
     }
 }
 
+/// Changes with the times at which the relay took them, and since when they are all.
+type Earlier = (Vec<(Change, Timestamp)>, Timestamp);
+
 struct Feeder {
     live: Live,
     stop: CancellationToken,
@@ -85,9 +95,11 @@ struct Feeder {
 }
 
 impl Feeder {
-    fn run(mut self, relay: &dyn Relay) -> Result<()> {
+    fn run(mut self, relay: &dyn Relay, ends: &Offsets) -> Result<()> {
         let Some(mut consumer) = self.join(relay)? else { return Ok(()) };
         let mut batch = Batch::default();
+        let earlier = self.earlier(consumer.as_mut(), ends)?;
+        self.live.fill(earlier);
         while !self.stop.is_cancelled() {
             match consumer.poll(&mut batch, RECORDS_MAX, BYTES_MAX, IDLE) {
                 // Said at once, so that nothing is held back for a partition in which nothing happens.
@@ -105,6 +117,38 @@ impl Feeder {
             }
         }
         Ok(())
+    }
+
+    /// Reads up to where the log ended at the start, and perhaps a little beyond: what happened, and since when that is all.
+    /// `None` when it takes too long.
+    fn earlier(&mut self, consumer: &mut dyn Consumer, ends: &Offsets) -> Result<Option<Earlier>> {
+        let begun = Instant::now();
+        let begin = self.at();
+        let (mut changes, mut first) = (Vec::new(), BTreeMap::new());
+        let mut batch = Batch::default();
+        while !self.at().reached(ends) {
+            if self.stop.is_cancelled() || begun.elapsed() > EARLIER_WITHIN {
+                return Ok(None);
+            }
+            match consumer.poll(&mut batch, RECORDS_MAX, BYTES_MAX, IDLE) {
+                Ok(Polled::Reassigned(_)) => {}
+                Ok(Polled::Records) => {
+                    for record in batch.iter() {
+                        first.entry(record.at()).or_insert((record.offset(), record.received()));
+                        changes.extend(change(&record).map(|change| (change, record.received())));
+                    }
+                    self.advance(&batch);
+                }
+                Err(error) if error.may_retry() => self.wait_after(&error),
+                Err(error) => return Err(error.into()),
+            }
+            consumer.committed(&self.at());
+        }
+        self.backoff = BACKOFF_MIN;
+        // Of a partition that is older than what was read, what is before it is not known.
+        let cut = first.iter().filter(|(at, (offset, _))| *offset > 0 || begin.get(**at).is_some_and(|from| from > 0));
+        let whole_since = cut.map(|(_, (_, received))| Timestamp(received.0 + 1)).max().unwrap_or(Timestamp(i64::MIN));
+        Ok(Some((changes, whole_since)))
     }
 
     /// Joins the group, waiting for the relay. `None` when stopped meanwhile.

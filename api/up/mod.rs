@@ -1,8 +1,8 @@
 //! `kizashi up`: opens everything, wires it, says where it is, and drains it in order when told to stop.
 
 mod checks;
-mod doors;
 mod configuration;
+mod doors;
 mod foresight;
 mod importer;
 mod intake;
@@ -20,18 +20,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use kizashi_dashboards::Dashboards;
 use kizashi_desk::{DeskError, FirstAdministrator};
-use kizashi_http::{AppState, Health, Live, Metrics};
+use kizashi_http::{AppState, Health, Live, Metrics, Oidc, OidcConfig, Server, Tls};
+use kizashi_model::Clock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Place, UpArgs};
 use crate::config::{Loaded, load};
 use crate::data_folder::{DataFolder, Token, write_whole};
 use checks::Checks;
-use doors::{Addresses, Behind, Doors};
 use configuration::Files;
+use doors::{Addresses, Behind, Doors};
 use foresight::Watcher;
 use observe::Observer;
 use parts::Parts;
@@ -73,6 +74,8 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     let folder = DataFolder::open(&loaded.data)?;
     let token = folder.token(place.token.as_deref())?;
     let clock = crate::clock::system();
+    let oidc = oidc(&loaded, &clock)?;
+    let tls = loaded.config.http.tls().map_err(anyhow::Error::msg)?;
     let listener = listen(&loaded).await?;
     let address = listener.local_addr()?;
     let doors = Doors::listen(&loaded).await?;
@@ -95,7 +98,7 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     let sql = sql::start(&folder, &loaded, &mut last, &stop_sql, &health);
     let behind = Behind { desk: &parts.desk, sql: &sql, engine: &parts.engine, token: &token };
     let addresses = doors.start(&folder, &loaded, &behind, &mut rest, &stop)?;
-    let live = Live::new();
+    let live = Live::filling();
     rest.add("the event stream", live::run(live.clone(), parts.relay.clone(), stop.clone()));
     let state = AppState {
         engine: parts.engine.clone(),
@@ -114,13 +117,18 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
         dashboards: dashboards(&loaded),
         configuration: Arc::new(Files::new(place, &loaded, &clock, &parts.desk, checks.clone())),
         live,
+        oidc,
     };
-    rest.add("the HTTP server", serve(listener, state, stop.clone()));
+    rest.add("the HTTP server", serve(listener, state, tls.clone(), stop.clone()));
 
-    write_whole(&folder.path("url"), format!("http://{address}\n").as_bytes(), 0o644)?;
-    greet(&loaded, &address.to_string(), &addresses, &token, first_administrator.as_ref());
+    let url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
+    write_whole(&folder.path("url"), format!("{url}\n").as_bytes(), 0o644)?;
+    greet(&loaded, &url, &addresses, &token, first_administrator.as_ref());
     let early = tokio::select! {
-        () = signals.serve(stop_checks.clone(), async || checks.reload(place).await) => Ok(()),
+        () = signals.serve(stop_checks.clone(), async || {
+            checks.reload(place).await;
+            reload(tls.as_ref());
+        }) => Ok(()),
         ended = first.watch(&stop_checks) => ended,
         ended = rest.watch(&stop_checks) => ended,
         ended = last.watch(&stop_checks) => ended,
@@ -162,6 +170,12 @@ async fn first_administrator(parts: &Parts) -> Result<Option<FirstAdministrator>
     })
 }
 
+/// The provider at which people may sign in too.
+pub fn oidc(loaded: &Loaded, clock: &Clock) -> Result<Option<Oidc>> {
+    let open = |config: &OidcConfig| Oidc::new(config.clone(), clock.clone()).map_err(anyhow::Error::msg);
+    loaded.config.oidc.as_ref().map(open).transpose()
+}
+
 async fn listen(loaded: &Loaded) -> Result<TcpListener> {
     let at = loaded.config.http.listen;
     TcpListener::bind(at).await.with_context(|| {
@@ -169,12 +183,22 @@ async fn listen(loaded: &Loaded) -> Result<TcpListener> {
     })
 }
 
-async fn serve(listener: TcpListener, state: AppState, stop: CancellationToken) -> Result<()> {
-    kizashi_http::serve(listener, kizashi_http::router(state), stop).await;
+async fn serve(listener: TcpListener, state: AppState, tls: Option<Tls>, stop: CancellationToken) -> Result<()> {
+    let server = Server { tls, ..Server::default() };
+    server.serve(listener, kizashi_http::router(state), stop).await;
     Ok(())
 }
 
-fn greet(loaded: &Loaded, address: &str, doors: &Addresses, token: &Token, first: Option<&FirstAdministrator>) {
+/// Reads the certificate again. A broken one changes nothing.
+fn reload(tls: Option<&Tls>) {
+    match tls.map(Tls::reload) {
+        None => {}
+        Some(Ok(())) => info!("read the certificate again: new connections get it"),
+        Some(Err(error)) => error!("the certificate was not read again, the old one goes on: {error}"),
+    }
+}
+
+fn greet(loaded: &Loaded, url: &str, doors: &Addresses, token: &Token, first: Option<&FirstAdministrator>) {
     let relay = loaded
         .config
         .relay
@@ -182,7 +206,7 @@ fn greet(loaded: &Loaded, address: &str, doors: &Addresses, token: &Token, first
         .as_ref()
         .map_or_else(|| "embedded, in the data folder".to_owned(), |k| format!("Kafka at {}", k.bootstrap_servers));
     println!("Kizashi {} is up", env!("CARGO_PKG_VERSION"));
-    println!("  portal    http://{address}/");
+    println!("  portal    {url}/");
     if let Some(url) = &doors.postgres {
         println!("  SQL       {url}   (the password is a token)");
     }

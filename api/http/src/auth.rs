@@ -116,15 +116,22 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The secret of the session's cookie.
 pub fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';'));
-    pairs.find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    named_cookie(headers, COOKIE)
 }
 
-/// The `Set-Cookie` value that opens the session in the browser. `Secure` where the browser came by TLS.
-pub fn session_cookie(secret: &str, headers: &HeaderMap) -> String {
+/// The value of the first cookie of this name.
+pub fn named_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';'));
+    pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// The `Set-Cookie` value that opens the session in the browser. `Secure` where the browser came by TLS: as we know, or as
+/// the request says.
+pub fn session_cookie(secret: &str, encrypted: bool, headers: &HeaderMap) -> String {
     let max_age = kizashi_desk::SESSION_MS / 1_000;
-    let tls = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+    let tls = encrypted
+        || headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
     let secure = if tls { "; Secure" } else { "" };
     format!("{COOKIE}={secret}; HttpOnly; SameSite=Strict; Path=/; Max-Age={max_age}{secure}")
 }

@@ -1,16 +1,24 @@
 //! The `[http]` section of the configuration: where the server listens and how much it takes on at once.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::Tls;
 
 /// Every key is optional.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
-    /// Address and port. Loopback unless told otherwise: there is no TLS here, so put a TLS proxy in front of anything else.
+    /// Address and port. Loopback unless told otherwise; anything else wants TLS, here or by a proxy in front.
     pub listen: SocketAddr,
+    /// The certificate with its chain, in PEM: the port speaks HTTPS then. Read again at SIGHUP. Relative to the
+    /// configuration file.
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its private key, in PEM.
+    pub tls_key_file: Option<PathBuf>,
     /// Addresses of proxies in front of this server: from these, the last entry of `X-Forwarded-For` is taken for the
     /// address of the client, by which failed logins are limited.
     pub proxies: Vec<IpAddr>,
@@ -33,6 +41,8 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8686)),
+            tls_cert_file: None,
+            tls_key_file: None,
             proxies: Vec::new(),
             body_bytes_max: 8 * 1024 * 1024,
             requests_max: 256,
@@ -46,8 +56,18 @@ impl Default for HttpConfig {
 
 impl HttpConfig {
     /// # Errors
-    /// When a bound is 0, which would refuse every request. The text names the key and what to do.
+    /// When a bound is 0, which would refuse every request, or half of what TLS needs is there. The text names the key and
+    /// what to do.
     pub fn validate(&self) -> Result<(), String> {
+        match (&self.tls_cert_file, &self.tls_key_file) {
+            (Some(_), None) => {
+                return Err("http.tls_cert_file is there without tls_key_file: name the file with its key".to_owned());
+            }
+            (None, Some(_)) => {
+                return Err("http.tls_key_file is there without tls_cert_file: name the certificate".to_owned());
+            }
+            _ => {}
+        }
         let bounds = [
             ("body_bytes_max", self.body_bytes_max),
             ("requests_max", self.requests_max),
@@ -60,6 +80,15 @@ impl HttpConfig {
             Some((key, _)) => Err(format!("http.{key} is 0, which refuses every request: set it to 1 or more")),
             None => Ok(()),
         }
+    }
+
+    /// What the configuration says about TLS; `None` for a port that speaks plain HTTP.
+    ///
+    /// # Errors
+    /// When a file is not what it should be. The text names the key, the file, and what to do.
+    pub fn tls(&self) -> Result<Option<Tls>, String> {
+        let files = self.tls_cert_file.as_ref().zip(self.tls_key_file.as_ref());
+        files.map(|(cert, key)| Tls::load(cert, key)).transpose()
     }
 }
 
@@ -74,5 +103,7 @@ mod tests {
         assert_eq!(config.validate(), Ok(()));
         let closed = HttpConfig { sql_requests_max: 0, ..config };
         assert!(closed.validate().is_err_and(|text| text.contains("http.sql_requests_max")));
+        let half = HttpConfig { tls_cert_file: Some("cert.pem".into()), ..HttpConfig::default() };
+        assert!(half.validate().is_err_and(|text| text.starts_with("http.tls_cert_file")));
     }
 }

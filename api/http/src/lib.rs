@@ -16,6 +16,7 @@ mod live;
 mod metrics;
 mod middleware;
 mod names;
+mod oidc;
 mod openapi;
 mod page;
 mod peer;
@@ -27,17 +28,20 @@ mod single;
 mod stalled;
 mod state;
 mod time;
+mod tls;
 
 pub use auth::hash_token;
 pub use config::HttpConfig;
 pub use health::{Component, ComponentHealth, Condition, Health};
 pub use live::{Change, Changed, Live};
 pub use metrics::{Consumed, Metrics};
+pub use oidc::{Oidc, OidcConfig};
 pub use openapi::{document, router};
 pub use peer::Peer;
 pub use permissions::may_run_sql;
-pub use serve::{Server, serve};
+pub use serve::Server;
 pub use state::{
     AppState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError, ConfiguredCheck, ImportReport,
     ImportRequest, Importer, ManagedFile, RejectedPoint, Thresholds, TriedCheck, TriedMetric,
 };
+pub use tls::Tls;

@@ -1,12 +1,13 @@
 //! The fixed words of the API as types, so that the OpenAPI document lists them and a wrong one is refused by name.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use {kizashi_desk as desk, kizashi_model as model};
 
 macro_rules! names {
     ($($(#[$attribute:meta])* $name:ident of $of:ident::$model:ident { $($variant:ident),* })*) => {$(
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
         $(#[$attribute])*
         pub enum $name {
             $($variant),*

@@ -15,9 +15,9 @@ use utoipa_axum::routes;
 use crate::error::{Error, Kind};
 use crate::permissions::Permission as P;
 use crate::resources::{
-    access_log, catalog, checks, configuration, dashboards, docs, events, findings, health, import, metrics, openapi,
-    people, predictions, problems, readiness, results, samples, series, session, sql, statements, status_page, tickets,
-    tokens,
+    access_log, catalog, checks, configuration, dashboards, docs, events, findings, health, import, metrics, oidc,
+    openapi, people, predictions, problems, readiness, results, samples, series, session, sql, statements, status_page,
+    tickets, tokens,
 };
 use crate::{AppState, auth, middleware, portal};
 
@@ -117,6 +117,9 @@ fn open() -> OpenApiRouter<AppState> {
         .routes(anyone(routes!(status_page::style)))
         .routes(anyone(routes!(openapi::read)))
         .routes(anyone(routes!(session::sign_in)))
+        .routes(anyone(routes!(oidc::options)))
+        .routes(anyone(routes!(oidc::begin)))
+        .routes(anyone(routes!(oidc::callback)))
         .routes(anyone(routes!(docs::show)))
         .routes(anyone(routes!(docs::style)))
 }

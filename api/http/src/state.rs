@@ -12,7 +12,7 @@ use kizashi_sql::SqlClient;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Health, HttpConfig, Live, Metrics};
+use crate::{Health, HttpConfig, Live, Metrics, Oidc};
 
 /// Everything that [`crate::router`] needs.
 #[derive(Clone)]
@@ -34,6 +34,8 @@ pub struct AppState {
     pub configuration: Arc<dyn Configuration>,
     /// Changes as they happen, handed in by the wiring.
     pub live: Live,
+    /// The provider at which people may sign in too.
+    pub oidc: Option<Oidc>,
 }
 
 impl fmt::Debug for AppState {

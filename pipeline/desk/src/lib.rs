@@ -34,8 +34,8 @@ pub use intake::{Intake, intake, owned};
 pub use monitor::{MonitorCommit, MonitorSnapshot, Problem};
 pub use people::{
     AccessEntry, AccessEvent, By, FirstAdministrator, Language, LoginRefused, NewPerson, NewToken, Owner, Person,
-    PersonChange, Role, SCRAM_ITERATIONS, SCRAM_SALT_BYTES, SESSION_MS, ScramKeys, ScramUser, Secret, SignedIn, Token,
-    TokenBearer, csrf,
+    PersonChange, Provided, ProvidedRefused, Role, SCRAM_ITERATIONS, SCRAM_SALT_BYTES, SESSION_MS, ScramKeys,
+    ScramUser, Secret, SignedIn, Subject, Token, TokenBearer, csrf,
 };
 pub use positions::{Advance, Position};
 pub use statements::{NewStatement, SavedStatement};

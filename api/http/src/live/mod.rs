@@ -1,18 +1,23 @@
 //! Changes as they happen, for clients that keep a stream open: what the wiring reads from the relay is rendered once, kept
-//! for a while, and handed to every client. A client that does not keep up is cut off; nobody waits for it.
+//! for a while, and handed to every client. A client that does not keep up is cut off; nobody waits for it. At the start the
+//! window is filled from the log, so that clients of the process before lose nothing.
 
 mod change;
+mod earlier;
 mod frame;
 mod subscription;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use kizashi_model::TenantId;
-use tokio::sync::broadcast;
+use kizashi_model::{TenantId, Timestamp};
+use tokio::sync::{broadcast, watch};
 
 pub use change::{Change, Changed};
+use earlier::Earlier;
 use frame::Frame;
 pub use subscription::Subscription;
 
@@ -21,15 +26,20 @@ const KEPT_EVENTS_MAX: usize = 5_000;
 const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Frames that a client may be behind.
 const BEHIND_MAX: usize = 128;
+/// How long a client waits for the window to be filled at the start.
+const FILLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The source of `/api/v1/events`. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Live {
     inner: Arc<Mutex<Inner>>,
+    filled: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
 struct Inner {
+    /// What was before the first frame; gone with that.
+    earlier: Option<Earlier>,
     kept: VecDeque<Arc<Frame>>,
     /// `None` once closed.
     frames: Option<broadcast::Sender<Arc<Frame>>>,
@@ -53,10 +63,34 @@ impl Default for Live {
 }
 
 impl Live {
+    /// One that begins now, with an empty window.
     #[must_use]
     pub fn new() -> Self {
-        let inner = Inner { kept: VecDeque::new(), frames: Some(broadcast::Sender::new(BEHIND_MAX)) };
-        Self { inner: Arc::new(Mutex::new(inner)) }
+        let inner = Inner { earlier: None, kept: VecDeque::new(), frames: Some(broadcast::Sender::new(BEHIND_MAX)) };
+        Self { inner: Arc::new(Mutex::new(inner)), filled: watch::Sender::new(true) }
+    }
+
+    /// One whose window is yet to be filled: clients wait a moment for [`Self::fill`].
+    #[must_use]
+    pub fn filling() -> Self {
+        let live = Self::new();
+        live.filled.send_replace(false);
+        live
+    }
+
+    /// Fills the window with what happened before: changes with the times at which the relay took them, complete since
+    /// `whole_since`. `None` when that could not be read; the window is then empty.
+    pub fn fill(&self, earlier: Option<(Vec<(Change, Timestamp)>, Timestamp)>) {
+        let earlier = earlier.map(|(changes, whole)| Earlier::of(changes, whole, KEPT_EVENTS_MAX, KEPT_BYTES_MAX));
+        self.lock().earlier = earlier;
+        self.filled.send_replace(true);
+    }
+
+    /// Waits until the window is filled, within a bound.
+    pub(crate) async fn filled(&self) {
+        let mut filled = self.filled.subscribe();
+        // The sender is our own; it outlives the wait.
+        let _ = tokio::time::timeout(FILLED_WITHIN, filled.wait_for(|filled| *filled)).await;
     }
 
     /// Hands the changes to every client, in their order. Of several results of one check only the newest is told: a client
@@ -99,7 +133,8 @@ impl Live {
 
 impl Inner {
     fn newest(&self) -> Option<String> {
-        self.kept.back().map(|frame| frame.last().to_owned())
+        let earlier = || self.earlier.as_ref().and_then(Earlier::newest);
+        self.kept.back().map(|frame| frame.last().to_owned()).or_else(earlier)
     }
 
     /// Drops the oldest beyond the bounds; the newest frame stays, whatever its size.
@@ -108,6 +143,8 @@ impl Inner {
         let (mut events, mut bytes) = sizes.fold((0, 0), |(n, b), (events, bytes)| (n + events, b + bytes));
         while (events > KEPT_EVENTS_MAX || bytes > KEPT_BYTES_MAX) && self.kept.len() > 1 {
             let Some(oldest) = self.kept.pop_front() else { return };
+            // Between that and the rest there is now a gap.
+            self.earlier = None;
             events -= oldest.len();
             bytes -= oldest.bytes();
         }
@@ -116,7 +153,13 @@ impl Inner {
     /// What the tenant's client, or one that sees all, has missed since the event.
     fn since(&self, id: &str, tenant: Option<&TenantId>) -> Begin {
         let found = self.kept.iter().enumerate().rev().find_map(|(n, frame)| Some((n, frame.position(id)?)));
-        let Some((first, event)) = found else { return Begin::Unknown };
+        let Some((first, event)) = found else {
+            let Some(earlier) = self.earlier.as_ref().and_then(|earlier| earlier.since(id, tenant)) else {
+                return Begin::Unknown;
+            };
+            let all = self.kept.iter().map(|frame| frame.part(0, tenant));
+            return Begin::Missed(std::iter::once(earlier).chain(all).filter(|bytes| !bytes.is_empty()).collect());
+        };
         let rest = self.kept.iter().skip(first).enumerate();
         let missed = rest.map(|(n, frame)| frame.part(if n == 0 { event + 1 } else { 0 }, tenant));
         Begin::Missed(missed.filter(|bytes| !bytes.is_empty()).collect())
@@ -171,6 +214,21 @@ mod tests {
         for id in ["", "check-results/1", "problems/1/9", "check-results/1/99999"] {
             assert_eq!(missed(&live, id, None), Begin::Unknown, "{id}");
         }
+    }
+
+    #[tokio::test]
+    async fn after_a_restart_a_client_goes_on_until_the_gap_is_too_wide() {
+        let live = Live::filling();
+        let taken = |offset: i64| (change("a", offset), Timestamp(offset * 10_000));
+        live.fill(Some((vec![taken(1), taken(2), taken(3)], Timestamp(5_000))));
+        live.filled().await;
+        live.publish(&[change("a", 4)]);
+        assert_eq!(ids(&missed(&live, "check-results/1/2", None)), ["check-results/1/3", "check-results/1/4"]);
+        assert_eq!(missed(&live, "check-results/1/0", None), Begin::Unknown);
+        for offset in 5..i64::try_from(KEPT_EVENTS_MAX).unwrap() + 5 {
+            live.publish(&[change("a", offset)]);
+        }
+        assert_eq!(missed(&live, "check-results/1/2", None), Begin::Unknown, "4 is forgotten");
     }
 
     #[test]

@@ -158,6 +158,7 @@ pub async fn stream(
     })?;
     // An empty id is what a client has that was told to begin anew.
     let after = headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or("?")).filter(|id| !id.is_empty());
+    state.live.filled().await;
     let subscription = state
         .live
         .subscribe(tenant, after)

@@ -13,6 +13,7 @@ pub mod findings;
 pub mod health;
 pub mod import;
 pub mod metrics;
+pub mod oidc;
 pub mod openapi;
 pub mod people;
 pub mod predictions;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use kizashi_desk::{NewPerson, Person, PersonChange, Secret};
+use kizashi_desk::{NewPerson, Person, PersonChange, Secret, Subject};
 use kizashi_model::TenantId;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -36,6 +36,8 @@ pub struct PersonItem {
     pub must_change_password: bool,
     /// Cannot sign in, and their tokens open nothing.
     pub disabled: bool,
+    /// Without one they sign in at the OpenID provider.
+    pub has_password: bool,
     pub created_at: Time,
     pub updated_at: Time,
 }
@@ -51,6 +53,7 @@ impl From<Person> for PersonItem {
             language: person.language.map(Into::into),
             must_change_password: person.must_change_password,
             disabled: person.disabled,
+            has_password: person.has_password,
             created_at: Time(person.created_at_ms),
             updated_at: Time(person.updated_at_ms),
         }
@@ -105,23 +108,26 @@ pub struct PersonCreate {
     #[schema(value_type = Option<String>, example = "default")]
     tenant: Option<TenantId>,
     language: Option<names::Language>,
+    /// Their subject at the OpenID provider of the configuration: they sign in there and get no password.
+    #[schema(example = "248289761001")]
+    oidc_subject: Option<String>,
 }
 
 /// Someone with a password that is told only here.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PersonCreated {
     pub person: PersonItem,
-    /// Must be changed at the first login.
+    /// Must be changed at the first login; null for who signs in at the OpenID provider.
     #[schema(example = "kq3wx-8nd2p-ytrfa-m5c7h")]
-    pub password: String,
+    pub password: Option<String>,
 }
 
-/// Adds someone, with a password that they must change at the first login.
+/// Adds someone, with a password that they must change at the first login, or who signs in at the OpenID provider.
 #[utoipa::path(
     post, path = "/api/v1/people", tag = "people", request_body = PersonCreate,
     responses(
         (status = 201, description = "Added", body = PersonCreated),
-        (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The name or the identity at the provider is taken", body = Problem, content_type = "application/problem+json"),
         Refusals, BodyRefusals
     )
 )]
@@ -132,6 +138,14 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<PersonCreated>), Error> {
     let tenant = caller.tenant(new.tenant)?;
     may_give(&caller, new.role.into())?;
+    let subject = match (new.oidc_subject, &state.oidc) {
+        (None, _) => None,
+        (Some(subject), Some(oidc)) => Some(Subject { issuer: oidc.issuer().to_owned(), subject }),
+        (Some(_), None) => {
+            let detail = "no OpenID provider is configured: leave oidc_subject out, or add [oidc] to the configuration";
+            return Err(Error::body_field("oidc_subject", detail));
+        }
+    };
     let new = NewPerson {
         display_name: new.display_name.unwrap_or_else(|| new.name.clone()),
         name: new.name,
@@ -139,8 +153,14 @@ pub async fn create(
         tenant,
         language: new.language.map(Into::into),
     };
-    let (person, password) = state.desk.create_person(&new, &caller.by()).await?;
-    Ok((StatusCode::CREATED, Json(PersonCreated { person: person.into(), password: told(&password) })))
+    let (person, password) = match subject {
+        Some(subject) => (state.desk.create_provided(&new, &subject, &caller.by()).await?, None),
+        None => {
+            let (person, password) = state.desk.create_person(&new, &caller.by()).await?;
+            (person, Some(told(&password)))
+        }
+    };
+    Ok((StatusCode::CREATED, Json(PersonCreated { person: person.into(), password })))
 }
 
 /// Reads someone.
@@ -228,7 +248,12 @@ pub struct NewPassword {
 #[utoipa::path(
     post, path = "/api/v1/people/{id}/password-reset", tag = "people",
     params(("id" = i64, Path, description = "The person's id", example = 3)),
-    responses((status = 200, description = "The new password", body = NewPassword), Refusals)
+    responses(
+        (status = 200, description = "The new password", body = NewPassword),
+        (status = 409, description = "They sign in at the OpenID provider and have no password", body = Problem,
+         content_type = "application/problem+json"),
+        Refusals
+    )
 )]
 pub async fn reset_password(
     State(state): State<AppState>,

@@ -111,7 +111,7 @@ pub async fn sign_in(
     let secret = signed_in.secret.reveal();
     let permissions = Permissions::of(signed_in.person.role);
     let caller = Caller::person(signed_in.person, permissions, Some(secret.to_owned()), peer);
-    let cookie = set_cookie(&session_cookie(secret, &headers))?;
+    let cookie = set_cookie(&session_cookie(secret, false, &headers))?;
     Ok(([(header::SET_COOKIE, cookie)], Json(Session::from(&caller))).into_response())
 }
 
@@ -153,6 +153,8 @@ pub struct PasswordChange {
     put, path = "/api/v1/session/password", tag = "session", request_body = PasswordChange,
     responses(
         (status = 204, description = "Changed"),
+        (status = 409, description = "They sign in at the OpenID provider and have no password", body = Problem,
+         content_type = "application/problem+json"),
         (status = 429, description = "Too many failed attempts: try again after `Retry-After` seconds", body = Problem,
          content_type = "application/problem+json"),
         Refusals, BodyRefusals

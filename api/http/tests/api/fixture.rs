@@ -9,7 +9,8 @@ use kizashi_desk::{By, Desk};
 use kizashi_engine::{Engine, EngineConfig, rows};
 use kizashi_http::{
     AppState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError, ConfiguredCheck, Health, HttpConfig,
-    ImportReport, ImportRequest, Importer, Live, ManagedFile, Metrics, RejectedPoint, TriedCheck, TriedMetric,
+    ImportReport, ImportRequest, Importer, Live, ManagedFile, Metrics, Oidc, OidcConfig, RejectedPoint, TriedCheck,
+    TriedMetric,
 };
 use kizashi_model::clock::Hand;
 use kizashi_model::tables::Table;
@@ -38,6 +39,7 @@ pub struct Setup {
     pub server: kizashi_http::Server,
     pub rows: Vec<(Table, Value)>,
     pub checks: Vec<CheckInfo>,
+    pub oidc: Option<OidcConfig>,
 }
 
 impl Default for Setup {
@@ -48,6 +50,7 @@ impl Default for Setup {
             server: kizashi_http::Server::default(),
             rows: Vec::new(),
             checks: Vec::new(),
+            oidc: None,
         }
     }
 }
@@ -174,13 +177,14 @@ impl Server {
             clock: clock.clone(),
             token_hash: kizashi_http::hash_token(TOKEN),
             config: setup.config,
-            health: Health::new(clock),
+            health: Health::new(clock.clone()),
             metrics: Arc::new(Metrics::new()),
             checks: Arc::new(move || checks.clone()),
             importer: importer.clone(),
             configuration: configuration.clone(),
             dashboards: kizashi_dashboards::Dashboards::new(dir.path().join("kizashi.d/dashboards")),
             live: Live::new(),
+            oidc: setup.oidc.map(|config| Oidc::new(config, clock.clone()).unwrap()),
         };
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod outbox;
 pub mod person;
 pub mod problem;
+pub mod provider_identity;
 pub mod saved_statement;
 pub mod session;
 pub mod ticket;

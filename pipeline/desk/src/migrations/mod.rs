@@ -12,6 +12,7 @@ mod m0005_people;
 mod m0006_idempotency;
 mod m0007_scram;
 mod m0008_portal;
+mod m0009_providers;
 
 pub struct Migrator;
 
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_idempotency::Migration),
             Box::new(m0007_scram::Migration),
             Box::new(m0008_portal::Migration),
+            Box::new(m0009_providers::Migration),
         ]
     }
 }

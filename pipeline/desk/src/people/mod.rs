@@ -5,6 +5,7 @@ mod access;
 mod limiter;
 mod password;
 mod persons;
+mod provided;
 mod scram;
 mod secret;
 mod sessions;
@@ -22,6 +23,7 @@ use password::Hasher;
 
 pub use access::{AccessEntry, AccessEvent};
 pub use persons::{FirstAdministrator, NewPerson, PersonChange};
+pub use provided::{Provided, ProvidedRefused, Subject};
 pub use scram::{SCRAM_ITERATIONS, SCRAM_SALT_BYTES, ScramKeys, ScramUser};
 pub use secret::{Secret, csrf};
 pub use sessions::{LoginRefused, SESSION_MS, SignedIn};
@@ -95,6 +97,8 @@ pub struct Person {
     /// The password was given by someone else: nothing is open until it is changed.
     pub must_change_password: bool,
     pub disabled: bool,
+    /// Without one they sign in at the provider of the configuration, or not at all.
+    pub has_password: bool,
     pub created_at_ms: Timestamp,
     pub updated_at_ms: Timestamp,
 }

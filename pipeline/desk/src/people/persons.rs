@@ -64,7 +64,7 @@ impl Desk {
             language: None,
         };
         let by = By { name: crate::ACTOR.to_owned(), address: None };
-        self.insert(&new, hash, made.is_some(), &by).await?;
+        self.insert(&new, Some(hash), made.is_some(), &by).await?;
         Ok(Some(FirstAdministrator { name: FIRST, password: made }))
     }
 
@@ -78,10 +78,16 @@ impl Desk {
         check_tenant(new.role, new.tenant.as_ref())?;
         let password = Secret::password()?;
         let hash = self.inner.doors.hasher.hash(password.reveal()).await?;
-        Ok((self.insert(new, hash, true, by).await?, password))
+        Ok((self.insert(new, Some(hash), true, by).await?, password))
     }
 
-    async fn insert(&self, new: &NewPerson, hash: String, must_change: bool, by: &By) -> Result<Person, DeskError> {
+    async fn insert(
+        &self,
+        new: &NewPerson,
+        hash: Option<String>,
+        must_change: bool,
+        by: &By,
+    ) -> Result<Person, DeskError> {
         let now = self.inner.clock.now();
         let writing = self.inner.database.begin_quietly().await?;
         let result = insert(&writing.transaction, new, hash, must_change, by, now).await;
@@ -131,7 +137,7 @@ impl Desk {
     /// Gives someone a new password, which they must change at the next login, and signs them out everywhere.
     ///
     /// # Errors
-    /// `NotFound`, or a database error.
+    /// `NotFound`, `Refused` for who has none, or a database error.
     pub async fn reset_password(&self, id: i64, by: &By) -> Result<Secret, DeskError> {
         let password = Secret::password()?;
         let hash = self.inner.doors.hasher.hash(password.reveal()).await?;
@@ -143,10 +149,10 @@ impl Desk {
     }
 }
 
-async fn insert(
+pub(super) async fn insert(
     db: &DatabaseTransaction,
     new: &NewPerson,
-    hash: String,
+    hash: Option<String>,
     must_change_password: bool,
     by: &By,
     now: Timestamp,
@@ -161,7 +167,7 @@ async fn insert(
         role: Set(new.role.as_str().to_owned()),
         tenant: Set(new.tenant.as_ref().map(ToString::to_string)),
         language: Set(new.language.map(|language| language.as_str().to_owned())),
-        password_hash: Set(Some(hash)),
+        password_hash: Set(hash),
         must_change_password: Set(must_change_password),
         disabled: Set(false),
         created_at_ms: Set(now.0),
@@ -172,7 +178,7 @@ async fn insert(
     shown(row)
 }
 
-async fn change_row(
+pub(super) async fn change_row(
     db: &DatabaseTransaction,
     id: i64,
     change: &PersonChange,
@@ -216,6 +222,10 @@ async fn change_row(
 
 async fn reset(db: &DatabaseTransaction, id: i64, hash: String, by: &By, now: Timestamp) -> Result<(), DeskError> {
     let row = find(db, id).await?;
+    if row.password_hash.is_none() {
+        let why = format!("{} has no password: they sign in at the provider, which knows how to help", row.name);
+        return Err(DeskError::Refused(why));
+    }
     set_password(db, row.clone(), hash, true, now).await?;
     sign_out(db, id).await?;
     tell(db, now, by, AccessEvent::PasswordReset, &row).await
@@ -264,7 +274,7 @@ async fn governors(db: &DatabaseTransaction) -> Result<u64, DeskError> {
     Ok(all.count(db).await?)
 }
 
-fn check_tenant(role: Role, tenant: Option<&TenantId>) -> Result<(), DeskError> {
+pub(super) fn check_tenant(role: Role, tenant: Option<&TenantId>) -> Result<(), DeskError> {
     if role == Role::TenantUser && tenant.is_none() {
         return Err(DeskError::Invalid("a tenant_user needs a tenant".to_owned()));
     }
@@ -291,6 +301,7 @@ pub(super) fn shown(row: person::Model) -> Result<Person, DeskError> {
         display_name: row.display_name,
         must_change_password: row.must_change_password,
         disabled: row.disabled,
+        has_password: row.password_hash.is_some(),
         created_at_ms: Timestamp(row.created_at_ms),
         updated_at_ms: Timestamp(row.updated_at_ms),
     })

@@ -103,7 +103,7 @@ impl Desk {
         self.limiter(|limiter| limiter.succeeded(&by.name, by.address));
     }
 
-    fn limiter<T>(&self, work: impl FnOnce(&mut Limiter) -> T) -> T {
+    pub(super) fn limiter<T>(&self, work: impl FnOnce(&mut Limiter) -> T) -> T {
         work(&mut self.inner.doors.limiter.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -163,6 +163,10 @@ impl Desk {
         if old == new {
             return Err(DeskError::Invalid("the new password is the old one: choose another".to_owned()).into());
         }
+        if !person.has_password {
+            let why = "there is no password to change: you sign in at the provider";
+            return Err(DeskError::Refused(why.to_owned()).into());
+        }
         let by = By { name: person.name.clone(), address };
         let find = async || persons::find(self.inner.database.reader(), person.id).await.map(Some);
         let row = self.attempt(&by, find, old).await?;
@@ -190,6 +194,18 @@ async fn sign_in(
     if row.password_hash != seen.password_hash || row.disabled {
         return Ok(None);
     }
+    open(db, row, secret, None, by, now).await.map(Some)
+}
+
+/// Opens a session; `subject` is for the record.
+pub(super) async fn open(
+    db: &DatabaseTransaction,
+    row: person::Model,
+    secret: &Secret,
+    subject: Option<&str>,
+    by: &By,
+    now: Timestamp,
+) -> Result<Person, DeskError> {
     let over = Condition::any()
         .add(session::Column::ExpiresAtMs.lte(now.0))
         .add(session::Column::LastSeenMs.lte(now.0.saturating_sub(IDLE_MS)));
@@ -207,9 +223,9 @@ async fn sign_in(
         expires_at_ms: now.0.saturating_add(SESSION_MS),
     };
     session::Entity::insert(new.into_active_model()).exec_without_returning(db).await?;
-    let told = Told { event: AccessEvent::LoginOk, subject: None, tenant: row.tenant.as_deref() };
+    let told = Told { event: AccessEvent::LoginOk, subject, tenant: row.tenant.as_deref() };
     access::put(db, now, by, told).await?;
-    shown(row).map(Some)
+    shown(row)
 }
 
 async fn sign_out(db: &DatabaseTransaction, id: &str, by: &By, now: Timestamp) -> Result<(), DeskError> {

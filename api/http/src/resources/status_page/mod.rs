@@ -95,7 +95,7 @@ pub async fn enter(
         fields.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned()).unwrap_or_default()
     };
     let (status, why) = match state.desk.login(field("name").trim(), &field("password"), peer.0).await {
-        Ok(signed_in) => return back("", lang, &auth::session_cookie(signed_in.secret.reveal(), &headers)),
+        Ok(signed_in) => return back("", lang, &auth::session_cookie(signed_in.secret.reveal(), false, &headers)),
         Err(LoginRefused::Wrong) => (StatusCode::UNAUTHORIZED, lang.words().wrong_password),
         Err(LoginRefused::Limited { .. }) => (StatusCode::TOO_MANY_REQUESTS, lang.words().too_many_attempts),
         Err(LoginRefused::Desk(error)) => return Err(error.into()),
