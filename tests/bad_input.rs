@@ -47,6 +47,21 @@ fn an_error_in_the_configuration_names_file_line_and_key() {
         ("[foresight]\n\ntick = \"1ms\"\n", &["kizashi.toml:3: foresight.tick"]),
         ("[lake]\nrows_max = 5\nlinger = \"0s\"\n", &["kizashi.toml:3: lake.linger"]),
         ("http.requests_max = 0\n", &["kizashi.toml:1: http.requests_max"]),
+        ("[http]\n\ntls_key_file = \"key.pem\"\n", &["kizashi.toml:3: http.tls_key_file", "tls_cert_file"]),
+        (
+            "[http]\ntls_cert_file = \"no.pem\"\ntls_key_file = \"no.key\"\n",
+            &["http.tls_cert_file", "no.pem", "cannot be read"],
+        ),
+        (
+            "[oidc]\nclient_id = \"k\"\nissuer = \"http://login.example.com\"\n",
+            &["kizashi.toml:3: oidc.issuer is http://login.example.com/", "use https"],
+        ),
+        (
+            "[oidc]\nissuer = \"https://l.example.com\"\nclient_id = \"k\"\nbase_url = \"https://k.example.com\"\n\n\
+             [[oidc.roles]]\nvalue = \"x\"\nrole = \"tenant_user\"\n",
+            &["kizashi.toml:6: oidc.roles", "add the tenant"],
+        ),
+        ("[[oidc.roles]]\nvalue = \"x\"\nrole = \"root\"\n", &["kizashi.toml:3", "root", "administrator"]),
         // The default of the key that the error begins with: the other one is written.
         ("[sql]\nrows_max = 9\nmemory_total_mb = 1\n", &["kizashi.toml:3: sql.memory_mb is"]),
         ("[host]\ntenant = \"A B\"\n", &["kizashi.toml:2", "A B"]),

@@ -67,3 +67,43 @@ fn a_change_reaches_a_client_within_a_second_of_the_check() {
     let (status, said) = product.stop();
     assert!(status.success(), "an open stream does not hold up the stop: {said}");
 }
+
+/// Reads a stream until an event of this name; gives the ids of all events until then.
+fn ids_until(lines: &mut impl Iterator<Item = String>, wanted: &str) -> Vec<(String, String)> {
+    let (mut id, mut found) = (String::new(), Vec::new());
+    for line in lines {
+        if let Some(of) = line.strip_prefix("id: ") {
+            of.clone_into(&mut id);
+        } else if let Some(name) = line.strip_prefix("event: ") {
+            found.push((id.clone(), name.to_owned()));
+            if name == wanted {
+                return found;
+            }
+        }
+    }
+    panic!("the stream ended before {wanted}: {found:?}");
+}
+
+#[test]
+fn after_a_restart_a_client_goes_on_after_its_last_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::quiet(
+        "[[check]]\nid = \"worker\"\ninterval = \"1s\"\nretry_interval = \"1s\"\ntimeout = \"900ms\"\nattempts = 2\n\
+         process = { name = \"no-such-process-here\", min = 1 }\n",
+    );
+    let product = Product::start(folder.path(), &settings);
+    let lines = |body| BufReader::new(body).lines().map_while(Result::ok);
+    let seen = ids_until(&mut lines(product.stream_after("/api/v1/events", "").unwrap()), "problem");
+    let (last, _) = seen.last().unwrap().clone();
+    // The ticket of that problem is told when nobody listens, or not before the stop.
+    let tickets = || product.tickets("").and_then(|found| found.first().map(|_| ()).ok_or("none yet".to_owned()));
+    crate::support::until("the ticket is there", SOON, tickets);
+    product.stop();
+
+    let product = Product::start(folder.path(), &settings);
+    let back = product.stream_after("/api/v1/events", &last).unwrap();
+    let told = ids_until(&mut lines(back), "ticket");
+    assert!(told.iter().all(|(_, name)| name != "reset"), "{told:?}");
+    let unknown = product.stream_after("/api/v1/events", "check-results/0/999999").unwrap();
+    ids_until(&mut lines(unknown), "reset");
+}

@@ -13,3 +13,4 @@ mod live;
 mod recordings;
 mod sql_worker;
 mod support;
+mod tls;

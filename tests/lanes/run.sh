@@ -27,3 +27,6 @@ lane kafka tests/lanes/kafka/run.sh
 lane readers tests/lanes/readers/lane.sh
 lane portal tests/lanes/portal/lane.sh
 lane sql tests/lanes/sql/lane.sh
+lane oidc tests/lanes/oidc/lane.sh
+lane client tests/lanes/client/lane.sh
+lane schemathesis tests/lanes/schemathesis/lane.sh

@@ -24,6 +24,8 @@ pub struct HttpConfig {
     pub proxies: Vec<IpAddr>,
     /// Largest request body in bytes.
     pub body_bytes_max: usize,
+    /// How long a request body may take to arrive, in seconds.
+    pub body_seconds_max: u64,
     /// Requests in work at once; further ones are answered with 503 at once.
     pub requests_max: usize,
     /// SQL requests at once, until their answer has been read; further ones are answered with 503 at once. Each may hold a
@@ -45,6 +47,7 @@ impl Default for HttpConfig {
             tls_key_file: None,
             proxies: Vec::new(),
             body_bytes_max: 8 * 1024 * 1024,
+            body_seconds_max: 30,
             requests_max: 256,
             sql_requests_max: 8,
             sql_rows_max: 1_000_000,
@@ -70,6 +73,7 @@ impl HttpConfig {
         }
         let bounds = [
             ("body_bytes_max", self.body_bytes_max),
+            ("body_seconds_max", usize::try_from(self.body_seconds_max).unwrap_or(usize::MAX)),
             ("requests_max", self.requests_max),
             ("sql_requests_max", self.sql_requests_max),
             ("sql_rows_max", self.sql_rows_max),

@@ -11,13 +11,11 @@ use kizashi_desk::{Once, Terms};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::AppState;
 use crate::caller::Caller;
 use crate::error::{Error, Kind};
 use crate::single::{Tags, tags};
+use crate::{AppState, HttpConfig};
 
-/// How long a body may take to arrive, whatever its size.
-const BODY_WAIT: Duration = Duration::from_secs(30);
 /// Largest body that [`Small`] takes.
 const SMALL_BYTES_MAX: usize = 16 * 1024;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -64,7 +62,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
-        parsed(&json_body(request, state.config.body_bytes_max).await?).map(Self)
+        parsed(&json_body(request, &state.config, state.config.body_bytes_max).await?).map(Self)
     }
 }
 
@@ -75,7 +73,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Small<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Error> {
-        parsed(&json_body(request, state.config.body_bytes_max.min(SMALL_BYTES_MAX)).await?).map(Self)
+        parsed(&json_body(request, &state.config, state.config.body_bytes_max.min(SMALL_BYTES_MAX)).await?).map(Self)
     }
 }
 
@@ -98,7 +96,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Command<T> {
         let caller = request.extensions().get::<Caller>().map(Caller::account).unwrap_or_default();
         let mut digest = Sha256::new();
         digest.update(format!("{} {}\n", request.method(), request.uri().path()));
-        let body = json_body(request, state.config.body_bytes_max).await?;
+        let body = json_body(request, &state.config, state.config.body_bytes_max).await?;
         digest.update(&body);
         let fingerprint = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let once = key.map(|key| Once { caller, key, fingerprint });
@@ -113,12 +111,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     key.map(|key| Some(key.to_owned())).ok_or_else(|| Error::parameter("idempotency-key", rule()))
 }
 
-async fn json_body(request: Request, bytes_max: usize) -> Result<Bytes, Error> {
+async fn json_body(request: Request, config: &HttpConfig, bytes_max: usize) -> Result<Bytes, Error> {
     if !is_json(request.headers()) {
         let detail = "send the body as JSON, with the header `Content-Type: application/json`";
         return Err(Error::new(Kind::UnsupportedMediaType, detail));
     }
-    read_body(request, bytes_max).await
+    read_body(request, config, bytes_max).await
 }
 
 fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
@@ -145,8 +143,8 @@ fn not_that_json(error: &serde_path_to_error::Error<serde_json::Error>) -> Error
 /// The whole body.
 ///
 /// # Errors
-/// When it is larger than `bytes_max`, or takes longer than [`BODY_WAIT`], or the connection breaks.
-pub async fn read_body(request: Request, bytes_max: usize) -> Result<Bytes, Error> {
+/// When it is larger than `bytes_max`, or takes longer than the configuration allows, or the connection breaks.
+pub async fn read_body(request: Request, config: &HttpConfig, bytes_max: usize) -> Result<Bytes, Error> {
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let too_large = || {
         let detail = format!("the body may have {bytes_max} bytes: send less at once, or raise http.body_bytes_max");
@@ -155,14 +153,15 @@ pub async fn read_body(request: Request, bytes_max: usize) -> Result<Bytes, Erro
     if declared.is_some_and(|length: usize| length > bytes_max) {
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY_WAIT, to_bytes(request.into_body(), bytes_max)).await {
+    let wait = Duration::from_secs(config.body_seconds_max);
+    match tokio::time::timeout(wait, to_bytes(request.into_body(), bytes_max)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) => {
             let over = std::error::Error::source(&error).is_some_and(|e| e.is::<http_body_util::LengthLimitError>());
             Err(if over { too_large() } else { Error::new(Kind::InvalidBody, format!("the body broke off: {error}")) })
         }
         Err(_) => {
-            let detail = format!("the body did not arrive within {} s", BODY_WAIT.as_secs());
+            let detail = format!("the body did not arrive within {} s", wait.as_secs());
             Err(Error::new(Kind::BodyTooSlow, detail))
         }
     }

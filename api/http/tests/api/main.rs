@@ -27,4 +27,5 @@ mod sql;
 mod status_page;
 mod tenancy;
 mod tickets;
+mod tls;
 mod tokens;

@@ -234,7 +234,7 @@ fn a_login_belongs_to_the_browser_that_began_it_and_is_finished_once() {
 fn whoever_is_turned_away_by_the_provider_learns_why() {
     let (provider, server) = start();
     for (error, code) in
-        [("access_denied", "oidc_denied"), ("server_error", "oidc_provider"), ("%00%1b<b>", "oidc_provider")]
+        [("access_denied", "oidc_denied"), ("server_error", "oidc_provider"), ("%00%1b%3Cb%3E", "oidc_provider")]
     {
         let (browser, sent_to) = begun(&server);
         let (_, state) = provider.consent(&sent_to);

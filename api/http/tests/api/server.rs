@@ -140,3 +140,51 @@ fn connections_beyond_the_bound_wait_for_their_turn() {
     second.set_read_timeout(Some(WAIT_MAX)).unwrap();
     assert!(second.read(&mut buffer).unwrap() > 0);
 }
+
+#[test]
+fn a_body_that_trickles_in_is_cut_off_after_its_time() {
+    let mut setup = Setup::default();
+    setup.config.body_seconds_max = 1;
+    let server = Server::with(setup);
+    for (path, framing) in [
+        ("/api/v1/session", "content-length: 100\r\n\r\n{"),
+        ("/api/v1/import", "transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"),
+    ] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\n"
+        );
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+        stream.write_all((head + framing).as_bytes()).unwrap();
+        let mut answer = [0; 13];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 408 ", "{path}");
+    }
+    server.anyone().get("/healthz").ok();
+}
+
+#[test]
+fn a_client_that_vanishes_in_mid_result_frees_its_place() {
+    let rows =
+        (0..300).map(|n| json!({ "check_id": format!("c{n}"), "slot": at(n), "output": "x".repeat(250) })).collect();
+    let mut setup = Setup::default().rows(Table::CheckResults, rows);
+    setup.config.sql_requests_max = 1;
+    let server = Server::with(setup);
+    let sql = "SELECT a.output FROM check_results a CROSS JOIN check_results b";
+    for format in ["csv", "json", "parquet"] {
+        let body = json!({ "sql": sql, "format": format, "rows": 100_000 }).to_string();
+        let head = format!(
+            "POST /api/v1/sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        let mut begun = [0; 1_000];
+        stream.read_exact(&mut begun).unwrap();
+        assert!(begun.starts_with(b"HTTP/1.1 200 "), "{format}");
+        drop(stream);
+        eventually(|| server.admin().get("/api/v1/sql?query=SELECT%201").status == 200);
+    }
+}

@@ -139,3 +139,31 @@ fn tickets_of_all_tenants_are_listed_in_pages_and_a_tenant_narrows_them() {
     assert_eq!(count("tenant=alpha&check_id=check-2"), 1);
     assert_eq!((count("status=open&kind=incident"), count("status=closed"), count("kind=prediction")), (8, 0, 0));
 }
+
+/// What checks print and people write is text, whatever it looks like: it comes back as it went in, and nothing takes it for
+/// markup, a header or a line of its own.
+#[test]
+fn html_and_control_characters_are_kept_as_text() {
+    let odd =
+        "<script>alert(1)</script>\u{0}\u{7}\u{1b}[2J\r\n\r\nHTTP/1.1 200 OK\u{202e}<img src=x onerror=alert(1)>&amp;";
+    let server = Server::start();
+    let mut event = opened("default", "disk:/var");
+    event.output = odd.to_owned();
+    crate::lists::commit_states(&server, vec![crate::lists::held("default", "disk:/var", State::Critical, odd)]);
+    server.open_tickets(&[event], 1);
+    let admin = server.admin();
+    let comment = json!({ "comment": odd, "actor": "sato" });
+    admin.post("/api/v1/tickets/default/1/comment", &comment).ok();
+    let detail = admin.get("/api/v1/tickets/default/1").ok();
+    let kept = detail["history"].as_array().unwrap().iter().any(|change| change["comment"] == odd);
+    assert!(kept, "{detail}");
+    let state = admin.get("/api/v1/checks/default/disk:~var");
+    assert_eq!(state.header("x-content-type-options"), "nosniff");
+    assert!(state.ok().to_string().contains("<script>alert(1)</script>"), "{}", state.text());
+    let page = admin.get("/status?lang=en");
+    assert!(!page.text().contains("<script>alert") && !page.text().contains("<img src=x"), "{}", page.text());
+    for actor in ["<b>", "a\u{0}b", "\u{1b}[31mroot"] {
+        let answer = admin.post("/api/v1/tickets/default/1/comment", &json!({ "comment": "x", "actor": actor }));
+        assert!([200, 400].contains(&answer.status), "{actor:?}: {}", answer.text());
+    }
+}

@@ -89,7 +89,7 @@ pub async fn enter(
 ) -> Result<Response, Error> {
     let lang = choice.lang.unwrap_or_else(|| Lang::accepted(request.headers()));
     let (headers, peer) = (request.headers().clone(), auth::peer(&request).behind(&state.config, request.headers()));
-    let body = read_body(request, FORM_BYTES_MAX).await?;
+    let body = read_body(request, &state.config, FORM_BYTES_MAX).await?;
     let field = |wanted: &str| {
         let mut fields = url::form_urlencoded::parse(&body);
         fields.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned()).unwrap_or_default()
