@@ -20,7 +20,7 @@ run() {
         -H "authorization: Bearer $2" \
         --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance \
         --phases examples,coverage,fuzzing --max-examples "${KIZASHI_SCHEMATHESIS_EXAMPLES:-20}" \
-        --generation-deterministic --seed 20261122 --generation-database none --generation-allow-x00 true \
+        --generation-deterministic --seed 20261122 --generation-allow-x00 true \
         --request-timeout 30 --continue-on-failure --suppress-health-check all --no-color --warnings off \
         --exclude-path /api/v1/events
 }
