@@ -86,6 +86,10 @@ fn says(permission: &str, (schemas, mut paths, methods): Routes) -> Routes {
     for item in paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
+            // Generated clients name their functions by it, so it must differ; a handler's name alone does not.
+            if let (Some(tag), Some(name)) = (operation.tags.iter().flatten().next(), &operation.operation_id) {
+                operation.operation_id = Some(format!("{}_{name}", tag.replace(' ', "_")));
+            }
             operation.extensions = Some(ExtensionsBuilder::new().add("x-permission", permission).build());
         }
     }

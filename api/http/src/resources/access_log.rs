@@ -63,7 +63,7 @@ pub struct Filter {
 
 /// Lists the access log, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/access-log", tag = "people", params(Filter),
+    get, path = "/api/v1/access-log", operation_id = "access_log", tag = "people", params(Filter),
     responses((status = 200, description = "A page of entries", body = Page<Access>), Refusals)
 )]
 pub async fn list(

@@ -69,7 +69,7 @@ impl From<&ColumnInfo> for Column {
 
 /// Lists every table and view with its columns, by name; always one page.
 #[utoipa::path(
-    get, path = "/api/v1/catalog", tag = "sql",
+    get, path = "/api/v1/catalog", operation_id = "catalog", tag = "sql",
     responses((status = 200, description = "Tables and views", body = Page<Relation>), Refusals)
 )]
 pub async fn list(State(state): State<AppState>) -> Result<Json<Page<Relation>>, Error> {

@@ -31,6 +31,17 @@ fn every_operation_is_described_and_every_parameter_and_field_too() {
     }
 }
 
+/// Generated clients name their functions by it.
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let mut names = BTreeSet::new();
+    for (path, method) in CONTRACT.operations() {
+        let name = CONTRACT.0["paths"][&path][method.to_lowercase()]["operationId"].as_str().unwrap().to_owned();
+        let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        assert!(plain && names.insert(name.clone()), "{method} {path}: {name}");
+    }
+}
+
 /// axum lists its routes only in its debug text; from there come the paths, and the methods from asking.
 #[test]
 fn every_route_of_the_router_is_in_the_document_and_the_other_way_round() {
