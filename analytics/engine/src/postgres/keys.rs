@@ -50,6 +50,9 @@ pub(super) async fn tables(
             ("indisready", flags(true)),
             ("indislive", flags(true)),
             ("indkey", columns.clone()),
+            ("indclass", none.clone()),
+            ("indcollation", none.clone()),
+            ("indoption", none.clone()),
         ],
     )?;
     let constraint = table(

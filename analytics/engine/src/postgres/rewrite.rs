@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
+use super::functions::SUBSCRIPTS;
 use crate::catalog::CATALOG;
 
 pub(super) fn rewrite(statement: &mut Statement) {
@@ -39,6 +40,11 @@ impl VisitorMut for Rewrite {
             {
                 let name = Box::new(Expr::value(Value::SingleQuotedString("array_in".to_owned())));
                 Some(Expr::BinaryOp { left: left.clone(), op: BinaryOperator::Eq, right: name })
+            }
+            Expr::Function(Function { name, args: FunctionArguments::List(list), .. })
+                if is_named(name, "generate_subscripts") =>
+            {
+                list.args.first().and_then(|array| parsed(&format!("unnest({SUBSCRIPTS}({array}))")))
             }
             Expr::Subquery(query) => known(&query.to_string()).map(Expr::value),
             Expr::Like { negated, any, expr, pattern, escape_char: Some(escape) } => {
@@ -76,8 +82,11 @@ fn known(query: &str) -> Option<Value> {
 fn backslashed(pattern: &Expr, escape: &str) -> Expr {
     let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let call = format!("replace({pattern}, {}, {})", text(escape), text("\\"));
-    let parsed = Parser::new(&GenericDialect {}).try_with_sql(&call).and_then(|mut parser| parser.parse_expr());
-    parsed.unwrap_or_else(|_| pattern.clone())
+    parsed(&call).unwrap_or_else(|| pattern.clone())
+}
+
+fn parsed(sql: &str) -> Option<Expr> {
+    Parser::new(&GenericDialect {}).try_with_sql(sql).and_then(|mut parser| parser.parse_expr()).ok()
 }
 
 /// `ARRAY(SELECT ...)`.

@@ -40,7 +40,8 @@ fn garbage_ends_its_own_connection_and_nobody_elses() {
     {
         let mut stream = raw(&door);
         stream.write_all(garbage).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // It may have ended already.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
         rest(stream);
     }
     assert_eq!(door.block_on(client.query_one("select 1", &[])).unwrap().get::<_, i64>(0), 1);
