@@ -46,7 +46,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists every table and view with its columns, by name; always one page. */
-        get: operations["sql_list"];
+        get: operations["sql_catalog"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2946,7 +2946,7 @@ export interface operations {
             };
         };
     };
-    sql_list: {
+    sql_catalog: {
         parameters: {
             query?: never;
             header?: never;
