@@ -98,7 +98,7 @@ impl Form {
         let (delimiter, quote) = (self.delimiter.as_deref().unwrap_or(default), self.quote.as_deref().unwrap_or("\""));
         let name = |field: &FieldInfo| {
             let name = field.name();
-            let plain = self.kind == Kind::Text || !name.contains(|c| matches!(c, ',' | '"' | '\n' | '\r'));
+            let plain = self.kind == Kind::Text || !name.contains([',', '"', '\n', '\r']);
             if plain { name.to_owned() } else { format!("{quote}{}{quote}", name.replace(quote, &quote.repeat(2))) }
         };
         let names: Vec<String> = fields.iter().map(name).collect();

@@ -89,7 +89,7 @@ impl Running {
     pub fn connect(&self, config: &Config) -> Result<Client, tokio_postgres::Error> {
         self.runtime.block_on(async {
             let (client, connection) = tokio::time::timeout(WAIT_MAX, config.connect(NoTls)).await.unwrap()?;
-            tokio::spawn(connection);
+            self.runtime.spawn(connection);
             Ok(client)
         })
     }
