@@ -1,6 +1,6 @@
 //! `kizashi validate`: everything that can be known to be wrong before starting.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use kizashi_foresight::{Foresight, Registry, TestReport};
 
 use crate::cli::{Place, Schema, ValidateArgs};
@@ -22,6 +22,17 @@ pub fn run(place: &Place, args: &ValidateArgs) -> Result<()> {
     say!("{} checks: good", loaded.checks.len());
     if loaded.config.http.tls().map_err(anyhow::Error::msg)?.is_some() {
         say!("certificate and key: good");
+    }
+    let (postgres, flight) = (&loaded.config.postgres, &loaded.config.flight);
+    let doors = [
+        ("postgres", &postgres.tls_cert_file, &postgres.tls_key_file),
+        ("flight", &flight.tls_cert_file, &flight.tls_key_file),
+    ];
+    for (door, certificate, key) in doors {
+        if let (Some(certificate), Some(key)) = (certificate, key) {
+            kizashi_postgres::tls::server(certificate, key).with_context(|| format!("the certificate of {door}"))?;
+            say!("certificate and key of {door}: good");
+        }
     }
     if crate::up::oidc(&loaded, &crate::clock::system())?.is_some() {
         say!("sign-in at the OpenID provider: good");

@@ -133,6 +133,10 @@ impl Config {
         let files = [
             self.http.tls_cert_file.as_mut(),
             self.http.tls_key_file.as_mut(),
+            self.postgres.tls_cert_file.as_mut(),
+            self.postgres.tls_key_file.as_mut(),
+            self.flight.tls_cert_file.as_mut(),
+            self.flight.tls_key_file.as_mut(),
             self.oidc.as_mut().and_then(|oidc| oidc.ca_file.as_mut()),
         ];
         for file in files.into_iter().flatten() {

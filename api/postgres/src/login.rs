@@ -22,6 +22,7 @@ use crate::settings::{REPORTED, Settings};
 use crate::{ADMIN, DATABASE};
 
 const NONCE_BYTES: usize = 18;
+const NAME_CHARS_MAX: usize = 128;
 const WRONG: &str = "28P01";
 const REFUSED: &str = "28000";
 
@@ -102,7 +103,7 @@ impl Session {
     }
 
     async fn begin(&self, user: String, first: &[u8]) -> PgWireResult<SigningIn> {
-        let by = By { name: user, address: Some(self.peer) };
+        let by = By { name: recorded(user), address: Some(self.peer) };
         let known = self.door.desk.scram(&by).await.map_err(|refused| match refused {
             LoginRefused::Desk(error) => unavailable(error),
             other => fatal(REFUSED, other.to_string()),
@@ -131,6 +132,12 @@ impl Session {
         }
         Ok(Account { name: bearer.account(), tenant: bearer.tenant().cloned() })
     }
+}
+
+/// The user as it may be written down: what is no name, or a token in its place, is none.
+fn recorded(user: String) -> String {
+    let plain = user.chars().count() <= NAME_CHARS_MAX && !user.chars().any(char::is_control);
+    if plain && !user.starts_with("kzp_") && !user.starts_with("kzs_") { user } else { "?".to_owned() }
 }
 
 fn unavailable(why: impl std::fmt::Display) -> PgWireError {

@@ -5,9 +5,10 @@ use std::future::Future;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::{Sink, SinkExt as _};
-use pgwire::api::ClientInfo;
 use pgwire::api::portal::Format;
 use pgwire::api::results::{CopyEncoder, DataRowEncoder, FieldInfo, Tag};
+use pgwire::api::store::PortalStore;
+use pgwire::api::{ClientInfo, ClientPortalStore};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::copy::{CopyData, CopyDone, CopyOutResponse};
@@ -21,15 +22,23 @@ use crate::settings::{REPORTED, Settings};
 
 /// Where messages go.
 pub trait Out: ClientInfo + Send {
+    /// Drops a prepared statement.
+    fn forget(&self, statement: &str);
+
     fn put(&mut self, message: Message) -> impl Future<Output = PgWireResult<()>> + Send;
 }
 
 impl<C> Out for C
 where
-    C: ClientInfo + Sink<Message> + Unpin + Send,
+    C: ClientInfo + ClientPortalStore + Sink<Message> + Unpin + Send,
+    C::PortalStore: PortalStore,
     C::Error: Debug,
     PgWireError: From<<C as Sink<Message>>::Error>,
 {
+    fn forget(&self, statement: &str) {
+        self.portal_store().rm_statement(statement);
+    }
+
     async fn put(&mut self, message: Message) -> PgWireResult<()> {
         Ok(self.feed(message).await?)
     }

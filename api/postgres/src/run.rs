@@ -78,9 +78,13 @@ impl Session {
             Command::DiscardAll => {
                 state.settings.reset_all();
                 state.cursors.clear();
+                forget(out, state, None)?;
                 Tag::new("DISCARD ALL")
             }
-            Command::Deallocate(_) => Tag::new("DEALLOCATE"),
+            Command::Deallocate(name) => {
+                forget(out, state, name.as_deref())?;
+                Tag::new("DEALLOCATE")
+            }
             Command::Declare { cursor, sql } => {
                 if !state.cursors.contains_key(&cursor) && state.cursors.len() >= self.door.config.prepared_max {
                     return Err(error("53000", "too many cursors are open: close some"));
@@ -117,6 +121,23 @@ impl Session {
             }
         };
         done(out, tag).await
+    }
+}
+
+/// Drops one prepared statement, or all.
+fn forget<O: Out>(out: &O, state: &mut State, name: Option<&str>) -> PgWireResult<()> {
+    match name {
+        Some(name) if !state.prepared.remove(name) => {
+            Err(error("26000", format!("prepared statement {name:?} does not exist")))
+        }
+        Some(name) => {
+            out.forget(name);
+            Ok(())
+        }
+        None => {
+            std::mem::take(&mut state.prepared).iter().for_each(|name| out.forget(name));
+            Ok(())
+        }
     }
 }
 

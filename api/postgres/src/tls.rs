@@ -28,22 +28,30 @@ pub fn acceptor(config: &PostgresConfig, folder: &Path) -> Result<TlsAcceptor, T
         (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
         _ => own(folder)?,
     };
+    let mut made = server(&certificate, &key)?;
+    made.alpn_protocols = vec![b"postgresql".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(made)))
+}
+
+/// Reads a certificate with its chain, and its key, both PEM.
+///
+/// # Errors
+/// Which file cannot be used, and why.
+pub fn server(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     let file = |path: &Path, reason: &dyn std::fmt::Display| TlsError::File {
         path: path.to_owned(),
         reason: format!("{reason}; give a PEM file that this user can read"),
     };
-    let chain = CertificateDer::pem_file_iter(&certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|error| file(&certificate, &error))?;
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(|error| file(certificate, &error))?;
     if chain.is_empty() {
-        return Err(file(&certificate, &"it holds no certificate"));
+        return Err(file(certificate, &"it holds no certificate"));
     }
-    let secret = PrivateKeyDer::from_pem_file(&key).map_err(|error| file(&key, &error))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| file(key, &error))?;
     let made = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret));
-    let mut made = made.map_err(|error| file(&certificate, &error))?;
-    made.alpn_protocols = vec![b"postgresql".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(made)))
+    made.map_err(|error| file(certificate, &error))
 }
 
 fn own(folder: &Path) -> Result<(PathBuf, PathBuf), TlsError> {

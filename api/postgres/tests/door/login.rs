@@ -53,6 +53,17 @@ fn what_is_wrong_revoked_or_not_for_sql_stays_outside() {
 }
 
 #[test]
+fn a_token_in_place_of_the_user_is_not_written_down() {
+    let door = Running::start();
+    let taro = door.person("taro", None);
+    let (_, token) = door.token(Owner::Person(taro), "laptop", "sql.run");
+    assert_eq!(code(door.connect(&door.config(&token, "x"))), "28P01");
+    let entries = door.block_on(door.desk.access_log(None, None, 100)).unwrap();
+    assert!(entries.iter().any(|entry| entry.event == AccessEvent::LoginFailed && entry.actor == "?"), "{entries:?}");
+    assert!(entries.iter().all(|entry| !entry.actor.contains(&token)));
+}
+
+#[test]
 fn who_guesses_on_has_to_wait_and_is_in_the_record() {
     let door = Running::start();
     let codes: Vec<String> = (0..12).map(|n| code(door.connect(&door.config("admin", &format!("guess{n}"))))).collect();

@@ -102,4 +102,7 @@ fn a_session_holds_so_many_prepared_statements_and_no_more() {
     assert_eq!(code(door.block_on(client.prepare("select 3"))), "53000");
     drop(kept);
     crate::support::eventually(|| door.block_on(client.prepare("select 3")).is_ok());
+    door.block_on(client.batch_execute("deallocate all")).unwrap();
+    let kept: Vec<_> = (0..3).map(|n| door.block_on(client.prepare(&format!("select {n}"))).unwrap()).collect();
+    assert_eq!(kept.len(), 3);
 }

@@ -7,6 +7,7 @@ use kizashi_model::{CheckResult, Span, State};
 
 use super::*;
 use crate::kinds::{Disk, Kind, Memory as MemoryKind};
+use crate::values::Percent;
 use crate::virtual_time::{NOON, VirtualTimer};
 
 /// A real check that takes longer than this is stuck.
@@ -51,6 +52,17 @@ fn definition(id: &str, kind: impl Into<Kind>) -> Definition {
     Definition::new(CheckId::new(id).unwrap(), kind)
 }
 
+/// The root's space, of which any amount may be used: how full the machine is must not decide when the next run is.
+fn disk() -> Disk {
+    let full = Percent::literal(100);
+    Disk { warning_percent: full, critical_percent: full, ..Disk::new("/") }
+}
+
+fn memory() -> MemoryKind {
+    let full = Percent::literal(100);
+    MemoryKind { warning_percent: full, critical_percent: full, ..MemoryKind::default() }
+}
+
 fn brief(results: &[CheckResult]) -> Vec<(&str, i64, State)> {
     results.iter().map(|r| (r.check_id.as_str(), (r.slot_ms.0 - NOON) / 1_000, r.state)).collect()
 }
@@ -62,7 +74,7 @@ fn nothing(_: &TenantId, _: &CheckId) -> Resume {
 #[tokio::test]
 async fn checks_that_were_set_run_until_they_are_set_no_more() {
     let mut stage = Stage::new();
-    let (disk, memory) = (definition("disk", Disk::new("/")), definition("memory", MemoryKind::default()));
+    let (disk, memory) = (definition("disk", disk()), definition("memory", memory()));
     assert_eq!(stage.scheduler.set(vec![disk.clone(), memory], &nothing), []);
     let results = stage.results(5_000, 2).await;
     assert_eq!(results.iter().map(|r| r.kind.as_str()).collect::<Vec<_>>(), ["disk", "memory"]);
@@ -82,7 +94,7 @@ async fn checks_that_were_set_run_until_they_are_set_no_more() {
 #[tokio::test]
 async fn a_reload_leaves_unchanged_checks_alone_and_lets_changed_ones_go_on_behind_their_last_slot() {
     let mut stage = Stage::new();
-    let (kept, mut changed) = (definition("kept", Disk::new("/")), definition("changed", Disk::new("/")));
+    let (kept, mut changed) = (definition("kept", disk()), definition("changed", disk()));
     stage.scheduler.set(vec![kept.clone(), changed.clone()], &nothing);
     stage.results(5_000, 2).await;
 
@@ -104,7 +116,7 @@ async fn a_reload_leaves_unchanged_checks_alone_and_lets_changed_ones_go_on_behi
 async fn after_a_restart_a_check_goes_on_behind_the_slot_that_is_stored() {
     let mut stage = Stage::new();
     let resume = |_: &TenantId, _: &CheckId| Resume { last_slot: Some(Timestamp(NOON)), mark: None };
-    stage.scheduler.set(vec![definition("disk", Disk::new("/"))], &resume);
+    stage.scheduler.set(vec![definition("disk", disk())], &resume);
     assert_eq!(stage.results(20_000, 0).await, []);
     let results = stage.results(20_000, 1).await;
     assert_eq!(results[0].slot_ms, Timestamp(NOON + 30_000));
@@ -113,7 +125,7 @@ async fn after_a_restart_a_check_goes_on_behind_the_slot_that_is_stored() {
 #[tokio::test]
 async fn a_disabled_check_does_not_run_and_counts_as_retired() {
     let mut stage = Stage::new();
-    let mut disk = definition("disk", Disk::new("/"));
+    let mut disk = definition("disk", disk());
     stage.scheduler.set(vec![disk.clone()], &nothing);
     stage.results(5_000, 1).await;
     disk.enabled = false;
@@ -125,14 +137,14 @@ async fn a_disabled_check_does_not_run_and_counts_as_retired() {
 #[tokio::test]
 async fn of_two_checks_with_one_id_the_first_runs() {
     let mut stage = Stage::new();
-    stage.scheduler.set(vec![definition("a", Disk::new("/")), definition("a", MemoryKind::default())], &nothing);
+    stage.scheduler.set(vec![definition("a", disk()), definition("a", memory())], &nothing);
     assert_eq!(stage.results(5_000, 1).await[0].kind, "disk");
 }
 
 #[tokio::test]
 async fn stopping_ends_the_scheduler_at_once() {
     let mut stage = Stage::new();
-    let mut slow = definition("slow", Disk::new("/"));
+    let mut slow = definition("slow", disk());
     slow.interval = Span::from_secs(86_400);
     stage.scheduler.set(vec![slow], &nothing);
     stage.timer.pass(10).await;
