@@ -30,8 +30,11 @@ async fn exchange(worker: &Worker, bytes: &[u8]) -> String {
 #[tokio::test]
 async fn a_worker_answers_nonsense_with_words_and_goes_on() {
     let worker = Worker::start(quick());
-    let hello = frame(1, br#"{"version":1}"#);
-    let query = frame(3, br#"{"sql":"select 1","scope":"all","rows_max":1,"timeout_ms":1000,"time_zone":null}"#);
+    let hello = frame(1, br#"{"version":2}"#);
+    let query = frame(
+        3,
+        br#"{"sql":"select 1","scope":"all","rows_max":1,"timeout_ms":1000,"time_zone":null,"dialect":"own","describe":false}"#,
+    );
     let unknown = frame(3, br#"{"sql":"select 1","scope":"everything"}"#);
     for (bytes, said) in [
         (frame(1, br#"{"version":99}"#), "version 99"),
@@ -77,7 +80,7 @@ async fn pretend(path: &Path, answers: Vec<Vec<u8>>) -> Vec<QueryError> {
 #[tokio::test]
 async fn a_client_makes_an_error_of_whatever_a_broken_worker_sends() {
     let dir = tempfile::tempdir().unwrap();
-    let hello = frame(1, br#"{"version":1}"#);
+    let hello = frame(1, br#"{"version":2}"#);
     let head = frame(5, br#"{"data_versions":{}}"#);
     let errors = pretend(
         &dir.path().join("socket"),
@@ -89,7 +92,7 @@ async fn a_client_makes_an_error_of_whatever_a_broken_worker_sends() {
             [hello.clone(), head.clone(), frame(6, b"not arrow at all, but long enough")].concat(),
             [hello.clone(), head.clone(), frame(7, br#"{"truncated":false}"#)].concat(),
             frame(99, b""),
-            frame(1, br#"{"version":2}"#),
+            frame(1, br#"{"version":3}"#),
             [hello, frame(8, br#"{"kind":"limit","which":"time","message":"slow"}"#)].concat(),
         ],
     )
@@ -101,6 +104,6 @@ async fn a_client_makes_an_error_of_whatever_a_broken_worker_sends() {
     for error in &errors[4..7] {
         assert!(matches!(error, QueryError::Internal(_)), "{error:?}");
     }
-    assert!(matches!(&errors[7], QueryError::Unavailable(text) if text.contains("version 2")), "{:?}", errors[7]);
+    assert!(matches!(&errors[7], QueryError::Unavailable(text) if text.contains("version 3")), "{:?}", errors[7]);
     assert_eq!(errors[8].to_string(), "slow");
 }
