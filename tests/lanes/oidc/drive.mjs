@@ -48,6 +48,11 @@ enabled = false
 [http]
 tls_cert_file = "cert.pem"
 tls_key_file = "key.pem"
+# Their ports would follow the HTTP server's, which is a fixed one here.
+[postgres]
+enabled = false
+[flight]
+enabled = false
 [oidc]
 issuer = "${issuer}"
 client_id = "kizashi"
