@@ -1,7 +1,10 @@
 //! What a statement asks of the session itself, and not of the data.
 
+use pgwire::error::PgWireResult;
+
 use crate::copy::Form;
-use crate::split::{Piece, Word};
+use crate::error::{Refused, error, told};
+use crate::split::{Piece, Word, split};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command<'t> {
@@ -39,12 +42,26 @@ pub enum Command<'t> {
     },
 }
 
-/// Why it cannot be: code of the error, and what to say.
-pub type Refused = (&'static str, String);
-
 const SYNTAX: &str = "42601";
 const UNSUPPORTED: &str = "0A000";
 const READ_ONLY: &str = "25006";
+
+impl<'t> Command<'t> {
+    /// The part of the statement that the worker runs.
+    pub fn rows_of(&self, piece: &Piece<'t>) -> &'t str {
+        match self {
+            Self::Declare { sql, .. } => sql,
+            _ => piece.sql,
+        }
+    }
+}
+
+/// A prepared statement and what it asks.
+pub fn prepared(text: &str) -> PgWireResult<(Piece<'_>, Command<'_>)> {
+    let piece = split(text).into_iter().next().ok_or_else(|| error("XX000", "the statement is gone"))?;
+    let asked = command(text, &piece).map_err(told)?;
+    Ok((piece, asked))
+}
 
 pub fn command<'t>(text: &'t str, piece: &Piece<'t>) -> Result<Command<'t>, Refused> {
     let words: Vec<&str> = piece.words.iter().map(|word| if word.quoted { "" } else { word.text.as_str() }).collect();
@@ -207,7 +224,6 @@ fn copy<'t>(text: &'t str, piece: &Piece<'t>, words: &[&str]) -> Result<Command<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::split::split;
 
     fn of(text: &str) -> Result<Command<'_>, Refused> {
         command(text, &split(text)[0])

@@ -13,14 +13,13 @@ use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::data::{NoData, ParameterDescription};
 
 use crate::bind;
-use crate::command::{Command, command};
+use crate::command::{Command, prepared};
 use crate::encode::{fields, shape};
-use crate::error::{error, of as refused};
+use crate::error::of as refused;
 use crate::extended::Prepared;
 use crate::out::{Out, columns, shown, text_schema};
-use crate::run::cursor_of;
+use crate::run::{cursor_of, no_cursor};
 use crate::session::{Asked, Session, State};
-use crate::split::{Piece, split};
 
 impl Session {
     /// Types of the parameters, then the columns.
@@ -31,9 +30,7 @@ impl Session {
         stored: &StoredStatement<Prepared>,
     ) -> PgWireResult<()> {
         let text = stored.statement.0.clone();
-        let pieces = split(&text);
-        let Some(piece) = pieces.first() else { return Err(error("XX000", "the statement is gone")) };
-        let asked = command(&text, piece).map_err(|(code, message)| error(code, message))?;
+        let (piece, asked) = prepared(&text)?;
         let (types, schema) = match &asked {
             Command::Query => {
                 self.described(state, Asked { text: &text, sql: piece.sql }).await.map(|d| (d.0, Some(d.1)))?
@@ -41,16 +38,7 @@ impl Session {
             Command::Declare { sql, .. } => (self.described(state, Asked { text: &text, sql }).await?.0, None),
             Command::Show(name) => (Vec::new(), Some(text_schema(&shown(&state.settings, name)?.0).into())),
             Command::Fetch { cursor, shown: true, .. } => {
-                let answer = state.cursors.get(cursor);
-                (
-                    Vec::new(),
-                    Some(
-                        answer
-                            .ok_or_else(|| error("34000", format!("cursor {cursor:?} does not exist")))?
-                            .shape
-                            .clone(),
-                    ),
-                )
+                (Vec::new(), Some(state.cursors.get(cursor).ok_or_else(|| no_cursor(cursor))?.shape.clone()))
             }
             _ => (Vec::new(), None),
         };
@@ -62,13 +50,7 @@ impl Session {
         };
         let oids = (0..count).map(|place| Ok(of(place)?.oid())).collect::<PgWireResult<Vec<_>>>()?;
         out.put(Message::ParameterDescription(ParameterDescription::new(oids))).await?;
-        match schema {
-            Some(schema) => {
-                let fields = fields(&schema, &Format::UnifiedText)?;
-                out.put(columns(&fields)).await
-            }
-            None => out.put(Message::NoData(NoData::new())).await,
-        }
+        tell_columns(out, schema.as_deref(), &Format::UnifiedText).await
     }
 
     /// The columns. A query is started, so that it is planned once: its rows wait for the execution.
@@ -79,12 +61,10 @@ impl Session {
         portal: &Portal<Prepared>,
     ) -> PgWireResult<()> {
         let text = portal.statement.statement.0.clone();
-        let pieces = split(&text);
-        let Some(piece) = pieces.first() else { return Err(error("XX000", "the statement is gone")) };
-        let asked = command(&text, piece).map_err(|(code, message)| error(code, message))?;
+        let (piece, asked) = prepared(&text)?;
         let schema = match &asked {
             Command::Query => {
-                let parameters = self.bound(state, portal, &text, piece).await?;
+                let parameters = self.bound(state, portal, &text, piece.sql).await?;
                 let answer = self.start(state, Asked { text: &text, sql: piece.sql }, parameters).await?;
                 let shape = answer.shape.clone();
                 state.open.insert(portal.name.clone(), answer);
@@ -94,13 +74,7 @@ impl Session {
             Command::Fetch { cursor, shown: true, .. } => Some(cursor_of(state, cursor)?.shape.clone()),
             _ => None,
         };
-        match schema {
-            Some(schema) => {
-                let fields = fields(&schema, &portal.result_column_format)?;
-                out.put(columns(&fields)).await
-            }
-            None => out.put(Message::NoData(NoData::new())).await,
-        }
+        tell_columns(out, schema.as_deref(), &portal.result_column_format).await
     }
 
     pub async fn described(&self, state: &State, asked: Asked<'_>) -> PgWireResult<(Vec<DataType>, Arc<Schema>)> {
@@ -110,24 +84,28 @@ impl Session {
         Ok((described.parameters, shape(&described.schema, state.settings.time_zone())))
     }
 
+    /// The parameters of a portal; `sql` is the part of its text that the worker runs.
     pub async fn bound(
         &self,
         state: &State,
         portal: &Portal<Prepared>,
         text: &str,
-        piece: &Piece<'_>,
+        sql: &str,
     ) -> PgWireResult<Parameters> {
         if portal.parameters.is_empty() {
             return Ok(Parameters::new());
         }
         let mut types = Vec::new();
         if bind::needs_description(portal) {
-            let sql = match command(text, piece) {
-                Ok(Command::Declare { sql, .. }) => sql,
-                _ => piece.sql,
-            };
             types = self.described(state, Asked { text, sql }).await?.0;
         }
         bind::parameters(portal, &types)
+    }
+}
+
+async fn tell_columns<O: Out>(out: &mut O, schema: Option<&Schema>, format: &Format) -> PgWireResult<()> {
+    match schema {
+        Some(schema) => out.put(columns(&fields(schema, format)?)).await,
+        None => out.put(Message::NoData(NoData::new())).await,
     }
 }

@@ -13,6 +13,13 @@ pub fn fatal(code: &str, message: impl Into<String>) -> PgWireError {
     PgWireError::UserError(Box::new(ErrorInfo::new("FATAL".to_owned(), code.to_owned(), message.into())))
 }
 
+/// What the session itself refuses: code of the error, and what to say.
+pub type Refused = (&'static str, String);
+
+pub fn told((code, message): Refused) -> PgWireError {
+    error(code, message)
+}
+
 /// `text` is what the client sent, and the statement begins `offset` bytes into it.
 pub fn of(query: &QueryError, text: &str, offset: usize) -> PgWireError {
     let (message, hint) = match query {

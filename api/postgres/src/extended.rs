@@ -20,11 +20,11 @@ use pgwire::messages::extendedquery::{
 };
 use pgwire::messages::response::{EmptyQueryResponse, TransactionStatus};
 
-use crate::command::{Command, command};
+use crate::command::{Command, command, prepared};
 use crate::encode::fields;
-use crate::error::error;
+use crate::error::{error, told};
 use crate::out::{Out, Wanted, columns, done, rows};
-use crate::run::verb;
+use crate::run::{goes_on, verb};
 use crate::session::{Asked, Session};
 use crate::split::split;
 
@@ -85,7 +85,7 @@ impl ExtendedQueryHandler for Session {
             [] => client.portal_store().put_empty_statement(&name),
             [piece] => {
                 // Refused now, and not when rows are asked for.
-                command(&message.query, piece).map_err(|(code, message)| error(code, message))?;
+                command(&message.query, piece).map_err(told)?;
                 let types = message.type_oids.iter().map(|oid| Type::from_oid(*oid).filter(|of| *of != Type::UNKNOWN));
                 let statement = Prepared(message.query.as_str().into());
                 let stored = StoredStatement::new(name, statement, types.collect());
@@ -172,22 +172,18 @@ impl ExtendedQueryHandler for Session {
         };
         let mut state = self.state.lock().await;
         let text = portal.statement.statement.0.clone();
-        let pieces = split(&text);
-        let Some(piece) = pieces.first() else { return Err(error("XX000", "the statement is gone")) };
+        let (piece, asked) = prepared(&text)?;
         let rows_max = usize::try_from(message.max_rows).unwrap_or(0);
         let wanted = Wanted { format: &portal.result_column_format, described: false, rows: rows_max };
-        let asked = command(&text, piece).map_err(|(code, message)| error(code, message))?;
         if asked != Command::Query {
-            let parameters = self.bound(&state, &portal, &text, piece).await?;
-            return self.run(client, &mut state, &text, piece, parameters, &wanted).await;
+            let parameters = self.bound(&state, &portal, &text, asked.rows_of(&piece)).await?;
+            return self.run(client, &mut state, &text, (&piece, asked), parameters, &wanted).await;
         }
-        if client.transaction_status() == TransactionStatus::Error {
-            return Err(error("25P02", "the transaction has failed: nothing is done until ROLLBACK"));
-        }
+        goes_on(client)?;
         let mut answer = match state.open.remove(&name) {
             Some(answer) => answer,
             None => {
-                let parameters = self.bound(&state, &portal, &text, piece).await?;
+                let parameters = self.bound(&state, &portal, &text, piece.sql).await?;
                 self.start(&state, Asked { text: &text, sql: piece.sql }, parameters).await?
             }
         };
@@ -196,7 +192,7 @@ impl ExtendedQueryHandler for Session {
             state.open.insert(name, answer);
             return client.put(Message::PortalSuspended(PortalSuspended::new())).await;
         }
-        done(client, Tag::new(verb(piece)).with_rows(sent)).await
+        done(client, Tag::new(verb(&piece)).with_rows(sent)).await
     }
 
     async fn on_sync<C>(&self, client: &mut C, _: PgSync) -> PgWireResult<()>

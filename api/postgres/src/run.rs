@@ -2,12 +2,12 @@
 
 use kizashi_engine::Parameters;
 use pgwire::api::results::Tag;
-use pgwire::error::PgWireResult;
+use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::response::TransactionStatus;
 
-use crate::command::{Command, command};
+use crate::command::Command;
 use crate::encode::Answer;
-use crate::error::error;
+use crate::error::{error, told};
 use crate::out::{Out, Wanted, copied, done, rows, shown, skip, tell, texts};
 use crate::session::{Asked, Session, State};
 use crate::settings::REPORTED;
@@ -29,14 +29,13 @@ impl Session {
         out: &mut O,
         state: &mut State,
         text: &str,
-        piece: &Piece<'_>,
+        (piece, command): (&Piece<'_>, Command<'_>),
         parameters: Parameters,
         wanted: &Wanted<'_>,
     ) -> PgWireResult<()> {
-        let command = command(text, piece).map_err(|(code, message)| error(code, message))?;
         let failed = out.transaction_status() == TransactionStatus::Error;
-        if failed && !matches!(command, Command::Commit | Command::Rollback) {
-            return Err(error("25P02", "the transaction has failed: nothing is done until ROLLBACK"));
+        if !matches!(command, Command::Commit | Command::Rollback) {
+            goes_on(out)?;
         }
         let tag = match command {
             Command::Query => {
@@ -51,8 +50,8 @@ impl Session {
                 Tag::new("SHOW")
             }
             Command::Set { name, value } => {
-                let told = state.settings.set(&name, value.as_deref());
-                if told.map_err(|(code, message)| error(code, message))? {
+                let changed = state.settings.set(&name, value.as_deref());
+                if changed.map_err(told)? {
                     tell(out, &state.settings, &name).await?;
                 }
                 Tag::new(if value.is_some() { "SET" } else { "RESET" })
@@ -95,8 +94,9 @@ impl Session {
             }
             Command::Fetch { cursor, rows: count, shown } => {
                 let answer = cursor_of(state, &cursor)?;
-                let count =
-                    if count == Some(0) { return done(out, Tag::new("FETCH").with_rows(0)).await } else { count };
+                if count == Some(0) {
+                    return done(out, Tag::new("FETCH").with_rows(0)).await;
+                }
                 if shown {
                     let wanted = Wanted { rows: count.unwrap_or(0), ..*wanted };
                     let (rows, _) = rows(out, answer, &wanted).await?;
@@ -121,6 +121,14 @@ impl Session {
             }
         };
         done(out, tag).await
+    }
+}
+
+/// Whether the transaction, if there is one, has not failed.
+pub fn goes_on<O: Out>(out: &O) -> PgWireResult<()> {
+    match out.transaction_status() {
+        TransactionStatus::Error => Err(error("25P02", "the transaction has failed: nothing is done until ROLLBACK")),
+        _ => Ok(()),
     }
 }
 
@@ -150,5 +158,9 @@ pub fn verb(piece: &Piece<'_>) -> &'static str {
 }
 
 pub fn cursor_of<'s>(state: &'s mut State, name: &str) -> PgWireResult<&'s mut Answer> {
-    state.cursors.get_mut(name).ok_or_else(|| error("34000", format!("cursor {name:?} does not exist")))
+    state.cursors.get_mut(name).ok_or_else(|| no_cursor(name))
+}
+
+pub fn no_cursor(name: &str) -> PgWireError {
+    error("34000", format!("cursor {name:?} does not exist"))
 }

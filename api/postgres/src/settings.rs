@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::error::Refused;
+
 /// What there is, with its default. A name that a client may ask for and that is not here does not exist.
 const DEFAULTS: &[(&str, &str)] = &[
     ("application_name", ""),
@@ -80,9 +82,6 @@ const FIXED: [&str; 10] = [
 const VALUE_BYTES_MAX: usize = 1_000;
 /// Names of extensions, such as `myapp.user`.
 const EXTRA_MAX: usize = 100;
-
-/// Why it cannot be: code of the error, and what to say.
-pub type Refused = (&'static str, String);
 
 #[derive(Clone, Debug, Default)]
 pub struct Settings {

@@ -14,6 +14,8 @@ use pgwire::messages::PgWireBackendMessage as Message;
 use pgwire::messages::response::EmptyQueryResponse;
 use pgwire::messages::simplequery::Query;
 
+use crate::command::command;
+use crate::error::told;
 use crate::out::SIMPLE;
 use crate::session::Session;
 use crate::split::split;
@@ -39,7 +41,8 @@ impl SimpleQueryHandler for Session {
             client.feed(Message::EmptyQueryResponse(EmptyQueryResponse::new())).await?;
         }
         for piece in &pieces {
-            self.run(client, &mut state, text, piece, Parameters::new(), &SIMPLE).await?;
+            let asked = command(text, piece).map_err(told)?;
+            self.run(client, &mut state, text, (piece, asked), Parameters::new(), &SIMPLE).await?;
         }
         client.set_state(PgWireConnectionState::ReadyForQuery);
         send_ready_for_query(client, client.transaction_status()).await
