@@ -12,34 +12,53 @@
 -- column metrics: Number of metrics that came with the newest result
 -- column interval_ms: Interval of the check; 0 when it has no schedule
 -- column recorded: True for recordings
-with latest as (
-    select
-        tenant,
-        check_id,
-        max(slot) as slot,
-        last_value(kind order by slot) as kind,
-        last_value(state order by slot) as state,
-        last_value(output order by slot) as output,
-        last_value(lateness_ms order by slot) as lateness_ms,
-        last_value(interval_ms order by slot) as interval_ms,
-        last_value(recorded order by slot) as recorded
+-- One pass over all results with two cheap figures; what else the newest result says is then looked up by its slot.
+with per_state as (
+    select tenant, check_id, state, max(slot) as slot, min(slot) as first_slot
     from check_results
-    group by tenant, check_id
+    group by tenant, check_id, state
 ),
--- The newest result in another state than the present one.
-before as (
-    select r.tenant, r.check_id, max(r.slot) as slot
-    from check_results r
-    join latest l on l.tenant = r.tenant and l.check_id = r.check_id
-    where r.state <> l.state
-    group by r.tenant, r.check_id
+latest as (
+    select *
+    from (
+        select
+            *,
+            row_number() over (partition by tenant, check_id order by slot desc) as newest,
+            lead(slot) over (partition by tenant, check_id order by slot desc) as before
+        from per_state
+    )
+    where newest = 1
 ),
+-- Only where another state came in between is there anything to look up.
 run as (
-    select r.tenant, r.check_id, min(r.slot) as since
-    from check_results r
-    left join before b on b.tenant = r.tenant and b.check_id = r.check_id
-    where b.slot is null or r.slot > b.slot
-    group by r.tenant, r.check_id
+    select l.tenant, l.check_id, min(r.slot) as since
+    from latest l
+    join check_results r on r.tenant = l.tenant and r.check_id = l.check_id
+    where l.first_slot < l.before and r.slot > l.before
+    group by l.tenant, l.check_id
+),
+-- A slot may have been recorded twice: what came later counts.
+said as (
+    select
+        l.tenant,
+        l.check_id,
+        l.state,
+        l.slot,
+        l.first_slot,
+        last_value(r.kind order by r.lateness_ms) as kind,
+        last_value(r.output order by r.lateness_ms) as output,
+        max(r.lateness_ms) as lateness_ms,
+        last_value(r.interval_ms order by r.lateness_ms) as interval_ms,
+        last_value(r.recorded order by r.lateness_ms) as recorded
+    from latest l
+    join check_results r on r.slot = l.slot and r.check_id = l.check_id and r.tenant = l.tenant and r.state = l.state
+    group by l.tenant, l.check_id, l.state, l.slot, l.first_slot
+),
+measured as (
+    select l.tenant, l.check_id, l.state, l.slot, l.first_slot, l.kind, l.output, l.lateness_ms, l.interval_ms, l.recorded, count(s.metric) as metrics
+    from said l
+    left join samples s on s.slot = l.slot and s.check_id = l.check_id and s.tenant = l.tenant
+    group by l.tenant, l.check_id, l.state, l.slot, l.first_slot, l.kind, l.output, l.lateness_ms, l.interval_ms, l.recorded
 ),
 -- The monitor's rule: silence is borne for two intervals and 15 seconds.
 judged as (
@@ -50,19 +69,13 @@ judged as (
         select
             *,
             arrow_cast(cast(slot as bigint) + (2 * interval_ms + 15000) * 1000, 'Timestamp(Microsecond, Some("UTC"))') as overdue_at
-        from latest
+        from measured
     )
 ),
 retired as (
     select tenant, check_id, max(at) as at
     from check_retirements
     group by tenant, check_id
-),
-measured as (
-    select s.tenant, s.check_id, count(*) as metrics
-    from samples s
-    join latest l on l.tenant = s.tenant and l.check_id = s.check_id and l.slot = s.slot
-    group by s.tenant, s.check_id
 )
 select
     l.tenant,
@@ -70,16 +83,15 @@ select
     l.kind,
     case when l.stale then 'UNKNOWN' else l.state end as state,
     l.state as last_state,
-    case when l.stale and l.state <> 'UNKNOWN' then l.overdue_at else r.since end as since,
+    case when l.stale and l.state <> 'UNKNOWN' then l.overdue_at else coalesce(r.since, l.first_slot) end as since,
     l.slot,
     l.stale,
     l.output,
-    coalesce(m.metrics, 0) as metrics,
+    l.metrics,
     l.interval_ms,
     l.recorded
 from judged l
-join run r on r.tenant = l.tenant and r.check_id = l.check_id
-left join measured m on m.tenant = l.tenant and m.check_id = l.check_id
+left join run r on r.tenant = l.tenant and r.check_id = l.check_id
 left join retired t on t.tenant = l.tenant and t.check_id = l.check_id
 -- A run that started after the retirement is of a check that was added again. A recording is not configured anyway.
 where t.at is null or l.recorded or cast(l.slot as bigint) + l.lateness_ms * 1000 > cast(t.at as bigint)

@@ -10,14 +10,20 @@
 -- column values_stored: Number of values that are stored
 -- column recorded: True for recordings
 select
-    tenant,
-    check_id,
-    metric,
-    max(slot) as slot,
-    last_value(value order by slot) as value,
-    last_value(unit order by slot) as unit,
-    last_value(limit_value order by slot) as limit_value,
-    count(*) as values_stored,
-    last_value(recorded order by slot) as recorded
-from samples
-group by tenant, check_id, metric
+    newest.tenant,
+    newest.check_id,
+    newest.metric,
+    newest.slot,
+    last_value(s.value) as value,
+    last_value(s.unit) as unit,
+    last_value(s.limit_value) as limit_value,
+    newest.values_stored,
+    last_value(s.recorded) as recorded
+from (
+    select tenant, check_id, metric, max(slot) as slot, count(*) as values_stored
+    from samples
+    group by tenant, check_id, metric
+) newest
+-- The other values are looked up by the slot: its bounds leave most of the table unread.
+join samples s on s.slot = newest.slot and s.check_id = newest.check_id and s.metric = newest.metric and s.tenant = newest.tenant
+group by newest.tenant, newest.check_id, newest.metric, newest.slot, newest.values_stored

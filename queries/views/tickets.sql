@@ -15,22 +15,23 @@
 -- column closure_code: Why it was closed
 -- column recorded: True when it is about a recording
 select
-    tenant,
-    number,
-    ticket_key,
-    kind,
-    status,
-    title,
-    check_id,
-    priority,
-    assignee,
-    opened_at,
-    at as updated_at,
-    sequence as changes,
-    closure_code,
-    recorded
+    e.tenant,
+    e.number,
+    e.ticket_key,
+    e.kind,
+    e.status,
+    e.title,
+    e.check_id,
+    e.priority,
+    e.assignee,
+    e.opened_at,
+    e.at as updated_at,
+    e.sequence as changes,
+    e.closure_code,
+    e.recorded
 from (
-    select *, row_number() over (partition by tenant, ticket_key order by sequence desc) as newest
+    select tenant, ticket_key, max(sequence) as sequence
     from ticket_events
-)
-where newest = 1
+    group by tenant, ticket_key
+) newest
+join ticket_events e on e.sequence = newest.sequence and e.ticket_key = newest.ticket_key and e.tenant = newest.tenant

@@ -1,7 +1,7 @@
 //! `cargo bench`: our figure and the floor's, in the same run. Every line is `name value unit`.
 //!
 //! `KIZASHI_KAFKA=host:port cargo bench` measures over a broker as well. Names after `--` choose: throughput, ticket,
-//! visible, sql, idle.
+//! visible, views, sql, idle.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod cpu;
@@ -10,6 +10,7 @@ mod idle;
 mod latency;
 mod statements;
 mod throughput;
+mod views;
 
 fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
@@ -26,6 +27,9 @@ fn main() {
         if wants("visible") {
             latency::to_sql(&runtime, &relay);
         }
+    }
+    if wants("views") {
+        views::run(&runtime);
     }
     if wants("sql") {
         statements::run();

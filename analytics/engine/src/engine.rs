@@ -22,6 +22,7 @@ use crate::describe::{self, RelationInfo, SystemTables};
 use crate::functions::{Extra, base_state};
 use crate::guard::Stop;
 use crate::memory::{StatementPool, Total};
+use crate::plain;
 use crate::postgres::PgCatalog;
 use crate::shape::Expanded;
 use crate::snapshots::{DeltaSource, Source};
@@ -236,7 +237,7 @@ async fn plan(view: &View, library: Arc<Library>, runtime: Arc<RuntimeEnv>) -> R
         state.optimize(&plan)
     };
     let plan = planned.await.map_err(|error: DataFusionError| view.error(&QueryError::of(&error)))?;
-    let schema = plan.schema().inner().clone();
+    let schema = plain::schema(plan.schema().inner());
     let fault = |message: String| EngineError::View { file: view.file.clone(), line: 1, message };
     if let Some(field) = schema.fields().iter().find(|field| !view.columns.contains_key(field.name())) {
         return Err(fault(format!("column {0} has no comment: add `-- column {0}: ...` to the header", field.name())));

@@ -57,7 +57,9 @@ fn config() -> SessionConfig {
     let options = config.options_mut();
     options.execution.time_zone = Some("UTC".to_owned());
     options.execution.parquet.pushdown_filters = true;
-    options.execution.parquet.schema_force_view_types = false;
+    // The smaller side whole, so that its bounds are known as such and whole row groups of the other are left out.
+    options.optimizer.repartition_joins = false;
+    options.execution.parquet.schema_force_view_types = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.collect_spans = true;
     config

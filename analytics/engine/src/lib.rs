@@ -16,6 +16,7 @@ mod functions;
 mod guard;
 mod memory;
 mod parameters;
+mod plain;
 mod postgres;
 mod read_only;
 pub mod rows;

@@ -22,7 +22,8 @@ use crate::catalog::Catalog;
 use crate::guard::{self, Stop};
 use crate::postgres::{self, PgCatalog};
 use crate::{
-    Causal, Description, Dialect, Engine, Limit, Parameters, QueryError, Scope, causal, parameters, read_only, shape,
+    Causal, Description, Dialect, Engine, Limit, Parameters, QueryError, Scope, causal, parameters, plain, read_only,
+    shape,
 };
 
 /// Steps of a plan: each is cheap, but a plan is walked many times over.
@@ -133,7 +134,7 @@ fn description(plan: &LogicalPlan) -> Result<Description, QueryError> {
         return Err(QueryError::limit(Limit::Terms, format!("at most {PARAMETERS_MAX} parameters are possible")));
     }
     let of = |number| numbered.get(&number).and_then(|of| (*of).clone()).unwrap_or(DataType::Null);
-    Ok(Description { parameters: (1..=last).map(of).collect(), schema: plan.schema().inner().clone() })
+    Ok(Description { parameters: (1..=last).map(of).collect(), schema: plain::schema(plan.schema().inner()) })
 }
 
 /// Also the catalog of PostgreSQL, for a statement that asks it.
@@ -228,7 +229,8 @@ async fn plan(
     stop: &Arc<Stop>,
 ) -> Result<Planned, QueryError> {
     let (state, logical) = logical(catalog, statement, causal).await?;
-    let physical = state.create_physical_plan(&logical).await.and_then(|plan| guard::apply(plan, stop));
+    let physical = state.create_physical_plan(&logical).await;
+    let physical = physical.and_then(plain::apply).and_then(|plan| guard::apply(plan, stop));
     let physical = physical.map_err(|error| QueryError::of(&error))?;
     let head = Head { schema: physical.schema(), data_versions: catalog.versions().await };
     Ok((physical, head, state.task_ctx()))

@@ -116,7 +116,7 @@ impl DeltaSource {
             file_column_name: None,
             wrap_partition_values: false,
             enable_parquet_pushdown: true,
-            schema_force_view_types: false,
+            schema_force_view_types: true,
             schema: None,
         };
         let scan = DeltaScanNext::new(state.snapshot().clone(), config)?;

@@ -64,7 +64,8 @@ impl TableProvider for TenantTable {
         if !read.contains(&tenant) {
             read.push(tenant);
         }
-        let own = Expr::Column(Column::from_name(TENANT)).eq(lit(self.tenant.as_str()));
+        let name = ScalarValue::from(self.tenant.as_str()).cast_to(self.schema.field(tenant).data_type())?;
+        let own = Expr::Column(Column::from_name(TENANT)).eq(lit(name));
         let mut pushed = vec![own.clone()];
         pushed.extend(filters.iter().filter(|f| cannot_fail(f, &self.schema)).cloned());
 
