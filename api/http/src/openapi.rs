@@ -15,9 +15,9 @@ use utoipa_axum::routes;
 use crate::error::{Error, Kind};
 use crate::permissions::Permission as P;
 use crate::resources::{
-    access_log, catalog, checks, configuration, dashboards, docs, events, findings, health, import, metrics, oidc,
-    openapi, people, predictions, problems, readiness, results, samples, series, session, sql, statements, status_page,
-    tickets, tokens,
+    access_log, catalog, checks, configuration, dashboards, docs, events, failures, findings, health, import, metrics,
+    oidc, openapi, people, predictions, problems, readiness, results, samples, series, session, sql, statements,
+    status_page, tickets, tokens,
 };
 use crate::{AppState, auth, middleware, portal};
 
@@ -149,6 +149,7 @@ fn guarded() -> OpenApiRouter<AppState> {
         .routes(needs(P::StateRead, routes!(problems::read)))
         .routes(needs(P::TicketRead, routes!(tickets::list)))
         .routes(needs(P::TicketRead, routes!(tickets::read)))
+        .routes(needs(P::TicketRead, routes!(tickets::similar)))
         .routes(needs(P::TicketWork, routes!(tickets::comment)))
         .routes(needs(P::TicketWork, routes!(tickets::assign)))
         .routes(needs(P::TicketWork, routes!(tickets::prioritise)))
@@ -158,6 +159,7 @@ fn guarded() -> OpenApiRouter<AppState> {
         .routes(needs(P::StateRead, routes!(findings::read)))
         .routes(needs(P::StateRead, routes!(predictions::list)))
         .routes(needs(P::StateRead, routes!(predictions::read)))
+        .routes(needs(P::StateRead, routes!(failures::list)))
         .routes(needs(P::SqlRun, routes!(sql::ask, sql::post)))
         .routes(needs(P::SqlRun, routes!(catalog::list)))
         .routes(needs(P::SqlRun, routes!(dashboards::list)))

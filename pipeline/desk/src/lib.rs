@@ -41,8 +41,8 @@ pub use positions::{Advance, Position};
 pub use statements::{NewStatement, SavedStatement};
 pub use tickets::closure::ClosureCode;
 pub use tickets::{
-    ACTOR, CONSUMER, HistoryEntry, LIMIT_MAX, ONCE_KEPT_MS, Once, Terms, Ticket, TicketCommand, TicketDetail,
-    TicketFilter, TicketOrder, TicketPlace, Work,
+    ACTOR, CONSUMER, HistoryEntry, LIMIT_MAX, ONCE_KEPT_MS, Once, SimilarTicket, Terms, Ticket, TicketCommand,
+    TicketDetail, TicketFilter, TicketOrder, TicketPlace, Work,
 };
 
 /// A handle on the database; clones share it.

@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod dashboards;
 pub mod docs;
 pub mod events;
+pub mod failures;
 pub mod findings;
 pub mod health;
 pub mod import;

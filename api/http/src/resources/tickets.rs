@@ -227,8 +227,54 @@ pub async fn read(
             let changes = detail.ticket.changes;
             Tagged::version(&TicketWithHistory::from(detail), changes)?.answer(&headers)
         }
-        None => Err(Error::new(Kind::NotFound, format!("tenant {tenant} has no ticket {number}"))),
+        None => Err(no_ticket(&tenant, number)),
     }
+}
+
+/// A resolved or closed ticket that resembles another one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SimilarTicket {
+    pub ticket: TicketItem,
+    /// How alike the titles are, 0 to 1.
+    #[schema(minimum = 0, maximum = 1, example = 0.84)]
+    pub likeness: f64,
+    /// What a person wrote last.
+    #[schema(example = "Old logs removed")]
+    pub comment: Option<String>,
+}
+
+/// Lists past tickets of the tenant that resemble this one: the same check's first, then by likeness; at most ten.
+#[utoipa::path(
+    get, path = "/api/v1/tickets/{tenant}/{number}/similar", tag = "tickets",
+    params(
+        ("tenant" = String, Path, description = "The tenant", example = "default"),
+        ("number" = i64, Path, description = "The ticket's number within the tenant", example = 7),
+    ),
+    responses(
+        (status = 200, description = "All of them: `next` is null", body = Page<SimilarTicket>),
+        (status = 404, description = "There is no such ticket", body = Problem, content_type = "application/problem+json"),
+        Refusals
+    )
+)]
+pub async fn similar(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((tenant, number)): Path<(TenantId, i64)>,
+) -> Result<Json<Page<SimilarTicket>>, Error> {
+    caller.within(Some(&tenant))?;
+    let Some(found) = state.desk.similar_tickets(&tenant, number).await? else {
+        return Err(no_ticket(&tenant, number));
+    };
+    let item = |similar: kizashi_desk::SimilarTicket| SimilarTicket {
+        ticket: similar.ticket.into(),
+        likeness: similar.likeness,
+        comment: similar.comment,
+    };
+    Ok(Json(Page { items: found.into_iter().map(item).collect(), next: None }))
+}
+
+fn no_ticket(tenant: &TenantId, number: i64) -> Error {
+    Error::new(Kind::NotFound, format!("tenant {tenant} has no ticket {number}"))
 }
 
 /// Why a ticket is closed.

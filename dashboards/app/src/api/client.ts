@@ -5,10 +5,12 @@ import type { components, paths } from './schema';
 export type Schemas = components['schemas'];
 export type Check = Schemas['Check'];
 export type CheckResult = Schemas['CheckResult'];
+export type Failure = Schemas['Failure'];
 export type Finding = Schemas['Finding'];
 export type Prediction = Schemas['Prediction'];
 export type ProblemItem = Schemas['ProblemItem'];
 export type Ticket = Schemas['TicketItem'];
+export type SimilarTicket = Schemas['SimilarTicket'];
 export type TicketDetail = Schemas['TicketWithHistory'];
 export type State = Schemas['State'];
 export type ClosureCode = Schemas['ClosureCode'];
@@ -127,6 +129,7 @@ interface Items {
   '/api/v1/problems': ProblemItem;
   '/api/v1/results': CheckResult;
   '/api/v1/findings': Finding;
+  '/api/v1/failures': Failure;
 }
 
 /** Every item of a list, page by page, up to `most`. */

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { parsed } from '../api/events';
-import type { CheckResult, Prediction } from '../api/client';
+import type { CheckResult, Failure, Prediction } from '../api/client';
 import { runs } from '../api/series';
 import { quoted } from '../api/sql';
 import { withBom } from './csv';
-import { median, tallies } from './record';
+import { median, recalled, tallies } from './record';
 import { lines, plottable } from './shape';
 
 test('a block of the event stream gives its id, name and data, and a comment nothing', () => {
@@ -48,4 +48,10 @@ test('a record counts what can be judged and leaves the rest out of the share', 
   expect(tally).toMatchObject({ hit: 2, miss: 1, prevented: 1, void: 1, open: 1, precision: 0.75, leads: [2, 6] });
   expect(median(tally!.leads)).toBe(4);
   expect(median([])).toBeNull();
+});
+
+test('recall is over what failed, and nobody knows it before anything did', () => {
+  const failures = [true, true, false].map((foretold) => ({ foretold }) as Failure);
+  expect(recalled(failures)).toEqual({ foretold: 2, missed: 1, recall: 2 / 3 });
+  expect(recalled([])).toEqual({ foretold: 0, missed: 0, recall: null });
 });

@@ -1,5 +1,5 @@
-// The record of each predictor, from its predictions alone.
-import type { Prediction } from '../api/client';
+// The record of each predictor, from its predictions alone, and of all of them together, from what failed.
+import type { Failure, Prediction } from '../api/client';
 
 export interface Tally {
   predictor: string;
@@ -33,6 +33,19 @@ export function tallies(predictions: readonly Prediction[]): Tally[] {
     tally.leads.sort((a, b) => a - b);
   }
   return [...found.values()].sort((a, b) => a.predictor.localeCompare(b.predictor));
+}
+
+export interface Recall {
+  foretold: number;
+  missed: number;
+  /** Share of the failures that were foretold; null when nothing failed. */
+  recall: number | null;
+}
+
+export function recalled(failures: readonly Failure[]): Recall {
+  const foretold = failures.filter((one) => one.foretold).length;
+  const missed = failures.length - foretold;
+  return { foretold, missed, recall: failures.length > 0 ? foretold / failures.length : null };
 }
 
 export function median(sorted: readonly number[]): number | null {

@@ -4,6 +4,7 @@ pub mod closure;
 mod consumer;
 mod once;
 mod read;
+mod similar;
 mod store;
 mod workflow;
 
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use consumer::CONSUMER;
+pub use similar::SimilarTicket;
 
 /// Who does what the desk does by itself. No person may act under this name.
 pub const ACTOR: &str = "desk";

@@ -267,3 +267,42 @@ async fn a_problem_is_a_ticket_within_milliseconds() {
     running.stop().await;
     assert!(slowest.as_millis() < 1_000, "the slowest took {slowest:?}");
 }
+
+#[tokio::test]
+async fn past_tickets_that_resemble_one_come_with_what_a_person_wrote() {
+    let world = World::new().await;
+    let of = |name: &str, minutes: i64, output: &str| {
+        let mut problem = problem(ProblemPhase::Opened, State::Critical, minutes, minutes);
+        problem.check_id = kizashi_model::CheckId::new(name).unwrap();
+        problem.problem_id = ProblemEvent::derive_id(&tenant(), &problem.check_id, problem.first_failing_slot_ms);
+        problem.output = output.into();
+        problem
+    };
+    // In the order of their numbers.
+    for problem in [
+        of("disk:/srv", 90, "space used is 96.4% (critical at 95%)"),
+        of("disk:/var", 80, "space used is 97.3% (critical at 95%)"),
+        of("web:shop", 70, "cannot connect to 127.0.0.1:9: Connection refused"),
+        of("disk:/var", 60, "space used is 95.2% (critical at 95%)"),
+        of("disk:/var", 50, "space used is 99.9% (critical at 95%)"),
+    ] {
+        world.publish(&[problem]).await;
+        world.drain().await;
+    }
+    for (number, comment) in [(1, Some("Old logs removed")), (2, Some("Partition enlarged")), (3, None)] {
+        let close = TicketCommand::Close { code: "fixed".into(), comment: comment.map(str::to_owned) };
+        world.desk.act(&tenant(), number, close, "mika").await.unwrap();
+    }
+
+    let similar = world.desk.similar_tickets(&tenant(), 5).await.unwrap().unwrap();
+    let found: Vec<_> = similar.iter().map(|s| (s.ticket.number, s.comment.as_deref())).collect();
+    assert_eq!(
+        found,
+        [(2, Some("Partition enlarged")), (1, Some("Old logs removed"))],
+        "4 is open, 3 is about something else"
+    );
+    assert!(similar.iter().all(|s| s.likeness > 0.5), "{similar:?}");
+    assert!(world.desk.similar_tickets(&tenant(), 9).await.unwrap().is_none());
+    let elsewhere = kizashi_model::TenantId::new("other").unwrap();
+    assert!(world.desk.similar_tickets(&elsewhere, 5).await.unwrap().is_none(), "numbers are a tenant's own");
+}
