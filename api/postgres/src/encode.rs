@@ -36,7 +36,7 @@ pub fn shape(schema: &Schema, zone: &str) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
-/// A statement's rows, one at a time.
+/// A statement's rows.
 #[derive(Debug)]
 pub struct Answer {
     rows: Rows,
@@ -54,17 +54,15 @@ impl Answer {
         Self { rows, shape, batch: None, left: rows_max, text: text.to_owned(), offset }
     }
 
-    /// Puts the next row into `encoder`; `false` at the end.
-    pub async fn next<E: Encoder>(&mut self, encoder: &mut E, fields: &[FieldInfo]) -> PgWireResult<bool> {
+    /// The next rows, `most` of them at most; none at the end.
+    pub async fn take(&mut self, most: usize) -> PgWireResult<Option<RecordBatch>> {
         loop {
             if let Some((batch, row)) = &mut self.batch
                 && *row < batch.num_rows()
             {
-                for (column, (field, info)) in batch.columns().iter().zip(self.shape.fields().iter().zip(fields)) {
-                    encode_value(encoder, column, *row, field, info)?;
-                }
-                *row += 1;
-                return Ok(true);
+                let taken = most.min(batch.num_rows() - *row);
+                *row += taken;
+                return Ok(Some(batch.slice(*row - taken, taken)));
             }
             let next = self.rows.next_batch().await.map_err(|why| error::of(&why, &self.text, self.offset))?;
             let Some(batch) = next else { return self.ended() };
@@ -76,11 +74,20 @@ impl Answer {
         }
     }
 
-    fn ended(&self) -> PgWireResult<bool> {
+    /// Puts the next row into `encoder`; `false` at the end.
+    pub async fn next<E: Encoder>(&mut self, encoder: &mut E, fields: &[FieldInfo]) -> PgWireResult<bool> {
+        let Some(row) = self.take(1).await? else { return Ok(false) };
+        for (column, (field, info)) in row.columns().iter().zip(self.shape.fields().iter().zip(fields)) {
+            encode_value(encoder, column, 0, field, info)?;
+        }
+        Ok(true)
+    }
+
+    fn ended(&self) -> PgWireResult<Option<RecordBatch>> {
         if self.rows.truncated {
             return Err(error::error("54000", "the result has more rows than postgres.rows_max: add a LIMIT"));
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn shaped(&self, batch: &RecordBatch) -> PgWireResult<RecordBatch> {

@@ -187,7 +187,7 @@ impl ExtendedQueryHandler for Session {
                 self.start(&state, Asked { text: &text, sql: piece.sql }, parameters).await?
             }
         };
-        let (sent, ended) = rows(client, &mut answer, &wanted).await?;
+        let (sent, ended) = rows(client, &self.outgoing, &mut answer, &wanted).await?;
         if !ended {
             state.open.insert(name, answer);
             return client.put(Message::PortalSuspended(PortalSuspended::new())).await;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cancel::{Cancels, Registered, Running};
 use crate::encode::Answer;
+use crate::outgoing::Outgoing;
 use crate::scram::Exchange;
 use crate::settings::Settings;
 use crate::{Door, error};
@@ -58,6 +59,7 @@ pub struct Session {
     pub peer: IpAddr,
     /// Whether the connection is encrypted.
     pub secure: bool,
+    pub outgoing: Outgoing,
     pub state: Mutex<State>,
     running: Running,
 }
@@ -78,8 +80,8 @@ impl Asked<'_> {
 }
 
 impl Session {
-    pub fn new(door: Door, cancels: Cancels, peer: IpAddr, secure: bool) -> Self {
-        Self { door, cancels, peer, secure, state: Mutex::default(), running: Running::default() }
+    pub fn new(door: Door, cancels: Cancels, peer: IpAddr, secure: bool, outgoing: Outgoing) -> Self {
+        Self { door, cancels, peer, secure, outgoing, state: Mutex::default(), running: Running::default() }
     }
 
     /// From here on the connection's statements can be cancelled from another one.
