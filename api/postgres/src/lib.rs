@@ -12,6 +12,7 @@ mod describe;
 mod encode;
 mod error;
 mod extended;
+mod literals;
 mod login;
 mod out;
 mod outgoing;

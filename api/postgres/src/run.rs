@@ -39,8 +39,7 @@ impl Session {
         }
         let tag = match command {
             Command::Query => {
-                let asked = Asked { text, sql: piece.sql };
-                let mut answer = self.start(state, asked, parameters).await?;
+                let mut answer = self.query(state, text, piece, parameters).await?;
                 let (rows, _) = rows(out, &self.outgoing, &mut answer, wanted).await?;
                 Tag::new(verb(piece)).with_rows(rows)
             }

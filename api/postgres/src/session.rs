@@ -18,7 +18,8 @@ use crate::encode::Answer;
 use crate::outgoing::Outgoing;
 use crate::scram::Exchange;
 use crate::settings::Settings;
-use crate::{Door, error};
+use crate::split::Piece;
+use crate::{Door, error, literals};
 
 /// Who signed in.
 #[derive(Clone, Debug)]
@@ -91,6 +92,20 @@ impl Session {
         let known = (registered.number, registered.key.clone());
         self.state.lock().await.registered = Some(registered);
         Ok(known)
+    }
+
+    /// Starts a query, or answers it.
+    pub async fn query(
+        &self,
+        state: &State,
+        text: &str,
+        piece: &Piece<'_>,
+        parameters: Parameters,
+    ) -> PgWireResult<Answer> {
+        match literals::row(text, &piece.words) {
+            Some(row) => Ok(Answer::known(row)),
+            None => self.start(state, Asked { text, sql: piece.sql }, parameters).await,
+        }
     }
 
     /// Starts a statement.
