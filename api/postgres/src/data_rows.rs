@@ -22,6 +22,8 @@ use crate::times::{Moment, Zoned, put_date};
 const MESSAGE: u8 = b'D';
 /// What arrow-pg's own columns are made with, and the only form written here.
 const DATE_STYLE: &str = "ISO, YMD";
+/// What the names of metadata begin with that tell of a kind which the type does not: arrow-pg's own, and Arrow's.
+const KINDS: [&str; 2] = ["pg.", "ARROW:extension:"];
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 
 /// Appends one value that is not NULL, its length before it; or nothing and `false` if arrow-pg is to write it.
@@ -116,8 +118,7 @@ impl Column {
 
 /// How the column's values are written, if it is done here.
 fn put(array: &ArrayRef, field: &Field, info: &FieldInfo) -> Option<Put> {
-    // arrow-pg has kinds of its own that only the metadata tells.
-    if !field.metadata().is_empty() {
+    if field.metadata().keys().any(|key| KINDS.iter().any(|kind| key.starts_with(kind))) {
         return None;
     }
     match info.format() {

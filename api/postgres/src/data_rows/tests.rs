@@ -155,14 +155,10 @@ fn columns_stand_side_by_side_in_forms_of_their_own_and_pieces_end_between_rows(
 #[test]
 fn what_only_the_metadata_tells_is_left_to_arrow_pg() {
     let letters: ArrayRef = Arc::new(StringArray::from(vec!["r", "v"]));
-    let metadata = [("pg.char".to_owned(), "true".to_owned())].into();
-    let field = Field::new("relkind", DataType::Utf8, false).with_metadata(metadata);
-    assert!(
-        put(
-            &letters,
-            &field,
-            &FieldInfo::new("relkind".into(), None, None, pgwire::api::Type::CHAR, FieldFormat::Binary)
-        )
-        .is_none()
-    );
+    let info = FieldInfo::new("relkind".into(), None, None, pgwire::api::Type::CHAR, FieldFormat::Binary);
+    for (key, here) in [("pg.char", false), ("ARROW:extension:name", false), ("PARQUET:field_id", true)] {
+        let metadata = [(key.to_owned(), "true".to_owned())].into();
+        let field = Field::new("relkind", DataType::Utf8, false).with_metadata(metadata);
+        assert_eq!(put(&letters, &field, &info).is_some(), here, "{key}");
+    }
 }
