@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::session_state::SessionState;
 use kizashi_model::tables::Table;
 
 use crate::describe::{COLUMNS, SystemTables};
@@ -28,6 +29,7 @@ const INFORMATION_SCHEMA: &str = "information_schema";
 /// What all statements share.
 #[derive(Debug)]
 pub(crate) struct Library {
+    /// Every session is a copy of it. It knows where the lake's files are, which planning asks; no plan runs in it.
     pub base: SessionState,
     pub sources: BTreeMap<Table, Source>,
     pub views: BTreeMap<String, View>,
@@ -72,16 +74,22 @@ impl Catalog {
     pub fn state(&self) -> Result<SessionState> {
         let me = self.me.upgrade().ok_or_else(|| DataFusionError::Internal("the statement has ended".to_owned()))?;
         let base = self.postgres.as_ref().map_or(&self.library.base, |postgres| postgres.base());
-        let mut state = SessionStateBuilder::new_from_existing(base.clone())
-            .with_runtime_env(self.runtime.clone())
-            .with_catalog_list(Arc::new(OnlyThis(me)))
-            .build();
-        if let Some(zone) = &self.time_zone {
+        // A copy: to build one anew registers every function again, which takes longer than many a statement.
+        let mut state = base.clone();
+        state.register_catalog_list(Arc::new(OnlyThis(me)));
+        if let Some(zone) = &self.time_zone
+            && state.config_options().execution.time_zone.as_ref() != Some(zone)
+        {
             state.config_mut().options_mut().execution.time_zone = Some(zone.clone());
         }
         // From here on now() has its value.
         state.mark_start_execution();
         Ok(state)
+    }
+
+    /// What a plan of this catalog runs in: this statement's memory and disk.
+    pub fn task(&self, state: &SessionState) -> Arc<TaskContext> {
+        Arc::new(TaskContext::from(state).with_runtime(self.runtime.clone()))
     }
 
     /// The version of each table read so far.

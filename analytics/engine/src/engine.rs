@@ -138,9 +138,6 @@ impl EngineBuilder {
         self.config.validate().map_err(EngineError::Config)?;
         let threads = threads()?;
         let views = views::load(self.views.as_deref())?;
-        let base = base_state(std::mem::take(&mut self.extra));
-        let empty = Table::ALL.into_iter().map(|table| Ok((table, memory(table, Vec::new())?)));
-        let plain = Library { base: base.clone(), sources: collect(empty)?, views: views.clone(), system: None };
         let resources = Resources {
             memory: Total::new(EngineConfig::bytes(self.config.memory_total_mb)),
             files: Arc::new(LakeOnly::new(&self.lake_root)),
@@ -149,6 +146,9 @@ impl EngineBuilder {
         };
         let runtime =
             resources.environment(&self.config, None).map_err(|error| EngineError::Start(error.to_string()))?;
+        let base = base_state(std::mem::take(&mut self.extra), runtime.clone());
+        let empty = Table::ALL.into_iter().map(|table| Ok((table, memory(table, Vec::new())?)));
+        let plain = Library { base: base.clone(), sources: collect(empty)?, views: views.clone(), system: None };
         let relations = relations(Arc::new(plain), runtime, &threads)?;
         let view_costs = costs(&views)?;
         let sources = Table::ALL.into_iter().map(|table| {

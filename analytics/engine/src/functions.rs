@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::execution::SessionStateDefaults;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionConfig;
@@ -24,7 +25,7 @@ pub(crate) struct Extra {
 
 /// What every session starts from. Nothing in it can read a file by name or register one: there are no file formats, no
 /// table factories, no catalog of files, and the catalogs are replaced by the statement's own.
-pub(crate) fn base_state(extra: Extra) -> SessionState {
+pub(crate) fn base_state(extra: Extra, runtime: Arc<RuntimeEnv>) -> SessionState {
     let mut scalar = SessionStateDefaults::default_scalar_functions();
     scalar.retain(|function| !ABSENT.contains(&function.name()));
     let mut scalar: Vec<Arc<ScalarUDF>> = scalar.into_iter().map(bounded).collect();
@@ -38,6 +39,7 @@ pub(crate) fn base_state(extra: Extra) -> SessionState {
 
     SessionStateBuilder::new()
         .with_config(config())
+        .with_runtime_env(runtime)
         .with_expr_planners(planners)
         .with_scalar_functions(scalar)
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())

@@ -233,7 +233,8 @@ async fn plan(
     let physical = physical.and_then(plain::apply).and_then(|plan| guard::apply(plan, stop));
     let physical = physical.map_err(|error| QueryError::of(&error))?;
     let head = Head { schema: physical.schema(), data_versions: catalog.versions().await };
-    Ok((physical, head, state.task_ctx()))
+    let context = catalog.task(&state);
+    Ok((physical, head, context))
 }
 
 fn steps(plan: &LogicalPlan) -> Result<(), QueryError> {

@@ -20,8 +20,8 @@ use arrow_flight::sql::{
     ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
 use arrow_flight::{
-    Action, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage, SchemaAsIpc,
-    Ticket,
+    Action, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage,
+    SchemaAsIpc, Ticket,
 };
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use kizashi_engine::{Limit, QueryError};
@@ -70,9 +70,7 @@ impl Service {
         statement.parameters = handle.parameters;
         statement.rows_max = Some(self.door.config.rows_max);
         let rows = self.door.sql.stream(statement).await.map_err(|why| status(&why))?;
-        let schema = rows.schema.clone();
-        let batches = stream::try_unfold(rows, next).map_err(|why| FlightError::Tonic(Box::new(why)));
-        Ok(answer(schema, batches))
+        Ok(Response::new(stream::try_unfold(rows, next).boxed()))
     }
 
     /// An answer that is known: one batch.
@@ -138,9 +136,13 @@ fn answer(
     Response::new(data.boxed())
 }
 
-async fn next(mut rows: Rows) -> Result<Option<(RecordBatch, Rows)>, Status> {
-    match rows.next_batch().await {
-        Ok(Some(batch)) => Ok(Some((batch, rows))),
+/// The worker's messages are those of Flight: they are handed on as they come, in the order schema, rows.
+async fn next(mut rows: Rows) -> Result<Option<(FlightData, Rows)>, Status> {
+    match rows.next_message().await {
+        Ok(Some(message)) => {
+            let data = FlightData { data_header: message.head, data_body: message.body, ..FlightData::default() };
+            Ok(Some((data, rows)))
+        }
         Ok(None) if rows.truncated => {
             Err(Status::out_of_range("the result has more rows than flight.rows_max: add a LIMIT"))
         }

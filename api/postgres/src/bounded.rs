@@ -1,5 +1,5 @@
 //! A stream whose messages are bounded: each tells its length first, and one that is too long is an error before any of it
-//! is held. pgwire itself would wait for a gigabyte.
+//! is held. pgwire itself would wait for a gigabyte. What is written gathers in [`Outgoing`] until it is flushed.
 
 use std::io;
 use std::pin::Pin;
@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::outgoing::Outgoing;
 
 /// Of the first message, which has no type. PostgreSQL takes as much.
 const STARTUP_BYTES_MAX: usize = 10_000;
@@ -24,11 +26,12 @@ pub struct Bounded {
     rest: usize,
     header: Vec<u8>,
     started: bool,
+    outgoing: Outgoing,
 }
 
 impl Bounded {
-    pub fn new(inner: Box<dyn Stream>, first: Bytes, message_bytes_max: usize) -> Self {
-        Self { inner, first, message_bytes_max, rest: 0, header: Vec::with_capacity(5), started: false }
+    pub fn new(inner: Box<dyn Stream>, first: Bytes, message_bytes_max: usize, outgoing: Outgoing) -> Self {
+        Self { inner, first, message_bytes_max, rest: 0, header: Vec::with_capacity(5), started: false, outgoing }
     }
 
     /// Follows the lengths through what has arrived.
@@ -72,22 +75,26 @@ impl AsyncRead for Bounded {
             buf.put_slice(&self.first[..taken]);
             self.first.advance(taken);
         }
-        let arrived = buf.filled()[before..].to_vec();
-        Poll::Ready(self.follow(&arrived))
+        Poll::Ready(self.follow(&buf.filled()[before..]))
     }
 }
 
 impl AsyncWrite for Bounded {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        // Bounded by whoever writes: pgwire flushes after 8 KB and the message that made it as many.
+        self.outgoing.append(|bytes| bytes.extend_from_slice(buf));
+        Poll::Ready(Ok(buf.len()))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.outgoing.poll_send(&mut this.inner, cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.outgoing.poll_send(&mut this.inner, cx))?;
+        Pin::new(&mut this.inner).poll_shutdown(cx)
     }
 }
 
@@ -96,7 +103,7 @@ mod tests {
     use super::*;
 
     fn stream() -> Bounded {
-        Bounded::new(Box::new(tokio::io::empty()), Bytes::new(), 100)
+        Bounded::new(Box::new(tokio::io::empty()), Bytes::new(), 100, Outgoing::default())
     }
 
     fn message(kind: u8, body: usize) -> Vec<u8> {

@@ -17,6 +17,7 @@ use crate::command::{Command, prepared};
 use crate::encode::{fields, shape};
 use crate::error::of as refused;
 use crate::extended::Prepared;
+use crate::literals;
 use crate::out::{Out, columns, shown, text_schema};
 use crate::run::{cursor_of, no_cursor};
 use crate::session::{Asked, Session, State};
@@ -32,6 +33,7 @@ impl Session {
         let text = stored.statement.0.clone();
         let (piece, asked) = prepared(&text)?;
         let (types, schema) = match &asked {
+            Command::Query if let Some(row) = literals::row(&text, &piece.words) => (Vec::new(), Some(row.schema())),
             Command::Query => {
                 self.described(state, Asked { text: &text, sql: piece.sql }).await.map(|d| (d.0, Some(d.1)))?
             }
@@ -65,7 +67,7 @@ impl Session {
         let schema = match &asked {
             Command::Query => {
                 let parameters = self.bound(state, portal, &text, piece.sql).await?;
-                let answer = self.start(state, Asked { text: &text, sql: piece.sql }, parameters).await?;
+                let answer = self.query(state, &text, &piece, parameters).await?;
                 let shape = answer.shape.clone();
                 state.open.insert(portal.name.clone(), answer);
                 Some(shape)

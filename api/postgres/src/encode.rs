@@ -14,6 +14,8 @@ use pgwire::error::PgWireResult;
 
 use crate::error;
 
+const TOO_MANY: &str = "the result has more rows than postgres.rows_max: add a LIMIT";
+
 /// The columns of an answer.
 pub fn fields(schema: &Schema, format: &Format) -> PgWireResult<Arc<Vec<FieldInfo>>> {
     if let Format::Individual(formats) = format
@@ -36,10 +38,11 @@ pub fn shape(schema: &Schema, zone: &str) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
-/// A statement's rows, one at a time.
+/// A statement's rows.
 #[derive(Debug)]
 pub struct Answer {
-    rows: Rows,
+    /// None if all rows are known.
+    rows: Option<Rows>,
     pub shape: SchemaRef,
     batch: Option<(RecordBatch, usize)>,
     left: usize,
@@ -51,36 +54,47 @@ impl Answer {
     /// `text` is what the client sent, and the statement begins `offset` bytes into it.
     pub fn new(rows: Rows, zone: &str, rows_max: usize, text: &str, offset: usize) -> Self {
         let shape = shape(&rows.schema, zone);
-        Self { rows, shape, batch: None, left: rows_max, text: text.to_owned(), offset }
+        Self { rows: Some(rows), shape, batch: None, left: rows_max, text: text.to_owned(), offset }
     }
 
-    /// Puts the next row into `encoder`; `false` at the end.
-    pub async fn next<E: Encoder>(&mut self, encoder: &mut E, fields: &[FieldInfo]) -> PgWireResult<bool> {
+    /// Rows that the door itself gives.
+    pub fn known(rows: RecordBatch) -> Self {
+        Self { rows: None, shape: rows.schema(), batch: Some((rows, 0)), left: 0, text: String::new(), offset: 0 }
+    }
+
+    /// The next rows, `most` of them at most; none at the end.
+    pub async fn take(&mut self, most: usize) -> PgWireResult<Option<RecordBatch>> {
         loop {
             if let Some((batch, row)) = &mut self.batch
                 && *row < batch.num_rows()
             {
-                for (column, (field, info)) in batch.columns().iter().zip(self.shape.fields().iter().zip(fields)) {
-                    encode_value(encoder, column, *row, field, info)?;
-                }
-                *row += 1;
-                return Ok(true);
+                let taken = most.min(batch.num_rows() - *row);
+                *row += taken;
+                return Ok(Some(batch.slice(*row - taken, taken)));
             }
-            let next = self.rows.next_batch().await.map_err(|why| error::of(&why, &self.text, self.offset))?;
-            let Some(batch) = next else { return self.ended() };
+            let Some(rows) = &mut self.rows else { return Ok(None) };
+            let next = rows.next_batch().await.map_err(|why| error::of(&why, &self.text, self.offset))?;
+            let Some(batch) = next else {
+                if rows.truncated {
+                    return Err(error::error("54000", TOO_MANY));
+                }
+                return Ok(None);
+            };
             if batch.num_rows() > self.left {
-                return Err(error::error("54000", "the result has more rows than postgres.rows_max: add a LIMIT"));
+                return Err(error::error("54000", TOO_MANY));
             }
             self.left -= batch.num_rows();
             self.batch = Some((self.shaped(&batch)?, 0));
         }
     }
 
-    fn ended(&self) -> PgWireResult<bool> {
-        if self.rows.truncated {
-            return Err(error::error("54000", "the result has more rows than postgres.rows_max: add a LIMIT"));
+    /// Puts the next row into `encoder`; `false` at the end.
+    pub async fn next<E: Encoder>(&mut self, encoder: &mut E, fields: &[FieldInfo]) -> PgWireResult<bool> {
+        let Some(row) = self.take(1).await? else { return Ok(false) };
+        for (column, (field, info)) in row.columns().iter().zip(self.shape.fields().iter().zip(fields)) {
+            encode_value(encoder, column, 0, field, info)?;
         }
-        Ok(false)
+        Ok(true)
     }
 
     fn shaped(&self, batch: &RecordBatch) -> PgWireResult<RecordBatch> {

@@ -25,7 +25,7 @@ use crate::encode::fields;
 use crate::error::{error, told};
 use crate::out::{Out, Wanted, columns, done, rows};
 use crate::run::{goes_on, verb};
-use crate::session::{Asked, Session};
+use crate::session::Session;
 use crate::split::split;
 
 /// A prepared statement: its text. What it takes and gives is asked when it is needed.
@@ -184,10 +184,10 @@ impl ExtendedQueryHandler for Session {
             Some(answer) => answer,
             None => {
                 let parameters = self.bound(&state, &portal, &text, piece.sql).await?;
-                self.start(&state, Asked { text: &text, sql: piece.sql }, parameters).await?
+                self.query(&state, &text, &piece, parameters).await?
             }
         };
-        let (sent, ended) = rows(client, &mut answer, &wanted).await?;
+        let (sent, ended) = rows(client, &self.outgoing, &mut answer, &wanted).await?;
         if !ended {
             state.open.insert(name, answer);
             return client.put(Message::PortalSuspended(PortalSuspended::new())).await;

@@ -16,8 +16,10 @@ use pgwire::messages::data::RowDescription;
 use pgwire::messages::startup::ParameterStatus;
 
 use crate::copy::Form;
+use crate::data_rows::DataRows;
 use crate::encode::{Answer, fields};
 use crate::error::error;
+use crate::outgoing::Outgoing;
 use crate::settings::{REPORTED, Settings};
 
 /// Where messages go.
@@ -26,6 +28,9 @@ pub trait Out: ClientInfo + Send {
     fn forget(&self, statement: &str);
 
     fn put(&mut self, message: Message) -> impl Future<Output = PgWireResult<()>> + Send;
+
+    /// Sends on what was put.
+    fn push(&mut self) -> impl Future<Output = PgWireResult<()>> + Send;
 }
 
 impl<C> Out for C
@@ -41,6 +46,10 @@ where
 
     async fn put(&mut self, message: Message) -> PgWireResult<()> {
         Ok(self.feed(message).await?)
+    }
+
+    async fn push(&mut self) -> PgWireResult<()> {
+        Ok(self.flush().await?)
     }
 }
 
@@ -59,31 +68,43 @@ pub async fn done<O: Out>(out: &mut O, tag: Tag) -> PgWireResult<()> {
     out.put(Message::CommandComplete(tag.into())).await
 }
 
-/// Sends rows: how many, and whether that is the end.
-pub async fn rows<O: Out>(out: &mut O, answer: &mut Answer, wanted: &Wanted<'_>) -> PgWireResult<(usize, bool)> {
+/// Sends rows: how many, and whether that is the end. `outgoing` is where `out` sends to.
+pub async fn rows<O: Out>(
+    out: &mut O,
+    outgoing: &Outgoing,
+    answer: &mut Answer,
+    wanted: &Wanted<'_>,
+) -> PgWireResult<(usize, bool)> {
     let fields = fields(&answer.shape, wanted.format)?;
     if wanted.described {
         out.put(columns(&fields)).await?;
     }
-    let mut encoder = DataRowEncoder::new(fields.clone());
     let mut sent = 0;
     while wanted.rows == 0 || sent < wanted.rows {
-        if !answer.next(&mut encoder, &fields).await? {
-            return Ok((sent, true));
+        let most = if wanted.rows == 0 { usize::MAX } else { wanted.rows - sent };
+        let Some(batch) = answer.take(most).await? else { return Ok((sent, true)) };
+        if sent == 0 {
+            let _held = outgoing.hold();
+            out.push().await?;
         }
-        out.put(Message::DataRow(encoder.take_row())).await?;
-        sent += 1;
+        let (mut rows, mut at) = (DataRows::new(&batch, &fields)?, 0);
+        while at < rows.rows() {
+            at = outgoing.append(|bytes| rows.write(at, bytes, Outgoing::FULL_BYTES))?;
+            if outgoing.is_full() {
+                out.push().await?;
+            }
+        }
+        sent += batch.num_rows();
     }
     Ok((sent, false))
 }
 
 pub async fn skip(answer: &mut Answer, count: usize) -> PgWireResult<usize> {
-    let fields = fields(&answer.shape, &Format::UnifiedText)?;
-    let mut encoder = DataRowEncoder::new(fields.clone());
     let mut skipped = 0;
-    while skipped < count && answer.next(&mut encoder, &fields).await? {
-        drop(encoder.take_row());
-        skipped += 1;
+    while skipped < count
+        && let Some(batch) = answer.take(count - skipped).await?
+    {
+        skipped += batch.num_rows();
     }
     Ok(skipped)
 }

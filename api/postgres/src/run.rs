@@ -39,9 +39,8 @@ impl Session {
         }
         let tag = match command {
             Command::Query => {
-                let asked = Asked { text, sql: piece.sql };
-                let mut answer = self.start(state, asked, parameters).await?;
-                let (rows, _) = rows(out, &mut answer, wanted).await?;
+                let mut answer = self.query(state, text, piece, parameters).await?;
+                let (rows, _) = rows(out, &self.outgoing, &mut answer, wanted).await?;
                 Tag::new(verb(piece)).with_rows(rows)
             }
             Command::Show(name) => {
@@ -99,7 +98,7 @@ impl Session {
                 }
                 if shown {
                     let wanted = Wanted { rows: count.unwrap_or(0), ..*wanted };
-                    let (rows, _) = rows(out, answer, &wanted).await?;
+                    let (rows, _) = rows(out, &self.outgoing, answer, &wanted).await?;
                     Tag::new("FETCH").with_rows(rows)
                 } else {
                     Tag::new("MOVE").with_rows(skip(answer, count.unwrap_or(usize::MAX)).await?)

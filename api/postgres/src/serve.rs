@@ -22,6 +22,7 @@ use crate::Door;
 use crate::bounded::{Bounded, Stream};
 use crate::cancel::Cancels;
 use crate::extended::Prepared;
+use crate::outgoing::Outgoing;
 use crate::session::Session;
 
 const SIGN_IN_WITHIN: Duration = Duration::from_secs(15);
@@ -78,10 +79,11 @@ async fn connection(
     let deadline = tokio::time::Instant::now() + SIGN_IN_WITHIN;
     let Ok(greeted) = tokio::time::timeout_at(deadline, greet(stream, tls)).await else { return Ok(()) };
     let (stream, first, secure) = greeted?;
-    let stream = Bounded::new(stream, first, MESSAGE_BYTES_MAX);
+    let outgoing = Outgoing::default();
+    let stream = Bounded::new(stream, first, MESSAGE_BYTES_MAX, outgoing.clone());
     let mut socket = Framed::new(stream, PgWireMessageServerCodec::new(DefaultClient::new(from, secure)));
     socket.set_state(PgWireConnectionState::AwaitingStartup);
-    let session = Arc::new(Session::new(door, cancels.clone(), ip(from), secure));
+    let session = Arc::new(Session::new(door, cancels.clone(), ip(from), secure, outgoing));
     converse(&mut socket, &session, &Arc::new(cancels), deadline, full).await
 }
 

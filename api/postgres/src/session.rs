@@ -15,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cancel::{Cancels, Registered, Running};
 use crate::encode::Answer;
+use crate::outgoing::Outgoing;
 use crate::scram::Exchange;
 use crate::settings::Settings;
-use crate::{Door, error};
+use crate::split::Piece;
+use crate::{Door, error, literals};
 
 /// Who signed in.
 #[derive(Clone, Debug)]
@@ -58,6 +60,7 @@ pub struct Session {
     pub peer: IpAddr,
     /// Whether the connection is encrypted.
     pub secure: bool,
+    pub outgoing: Outgoing,
     pub state: Mutex<State>,
     running: Running,
 }
@@ -78,8 +81,8 @@ impl Asked<'_> {
 }
 
 impl Session {
-    pub fn new(door: Door, cancels: Cancels, peer: IpAddr, secure: bool) -> Self {
-        Self { door, cancels, peer, secure, state: Mutex::default(), running: Running::default() }
+    pub fn new(door: Door, cancels: Cancels, peer: IpAddr, secure: bool, outgoing: Outgoing) -> Self {
+        Self { door, cancels, peer, secure, outgoing, state: Mutex::default(), running: Running::default() }
     }
 
     /// From here on the connection's statements can be cancelled from another one.
@@ -89,6 +92,20 @@ impl Session {
         let known = (registered.number, registered.key.clone());
         self.state.lock().await.registered = Some(registered);
         Ok(known)
+    }
+
+    /// Starts a query, or answers it.
+    pub async fn query(
+        &self,
+        state: &State,
+        text: &str,
+        piece: &Piece<'_>,
+        parameters: Parameters,
+    ) -> PgWireResult<Answer> {
+        match literals::row(text, &piece.words) {
+            Some(row) => Ok(Answer::known(row)),
+            None => self.start(state, Asked { text, sql: piece.sql }, parameters).await,
+        }
     }
 
     /// Starts a statement.

@@ -1,23 +1,24 @@
-//! What every door asks through. One connection is one statement, so that dropping either ends both.
+//! What every door asks through. While a statement runs its connection is its alone, so that dropping either ends both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
+use bytes::Bytes;
 use kizashi_engine::{Description, Dialect, EngineConfig, Limit, Parameters, QueryError, QueryResult, Scope};
 use kizashi_model::tables::Table;
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::callers::{Callers, Place};
-use crate::frame::{self, Frame, FrameError, Kind, Reader};
-use crate::message::{self, End, Head, Hello, Query, Refused, VERSION};
-use crate::rows;
+use crate::frame::{Frame, FrameError, Kind};
+use crate::link::Link;
+use crate::message::{self, End, Head};
+use crate::pool::{Connection, Pool};
+use crate::rows::{self, Decoder, Message};
 use crate::supervisor::Status;
 
 /// How long a statement waits for a worker that is being started.
@@ -72,6 +73,7 @@ struct Inner {
     socket: PathBuf,
     config: EngineConfig,
     callers: Callers,
+    pool: Pool,
     status: watch::Receiver<Status>,
     /// Says which worker is to be ended.
     end: mpsc::Sender<u64>,
@@ -84,7 +86,14 @@ impl SqlClient {
         status: watch::Receiver<Status>,
         end: mpsc::Sender<u64>,
     ) -> Self {
-        Self(Arc::new(Inner { socket, callers: Callers::new(config.clone()), config, status, end }))
+        Self(Arc::new(Inner {
+            socket,
+            callers: Callers::new(config.clone()),
+            pool: Pool::default(),
+            config,
+            status,
+            end,
+        }))
     }
 
     /// Asks a worker that somebody else keeps running, such as [`crate::worker::serve`] in a test.
@@ -134,24 +143,19 @@ impl SqlClient {
     pub async fn stream(&self, request: Request) -> Result<Rows, QueryError> {
         let (mut link, place) = self.ask(&request, false).await?;
         let head: Head = link.expect(Kind::Head, &request.cancel).await?;
-        link.within = link.timeout + self.slack();
-        let mut rows = Rows {
-            schema: Arc::new(arrow::datatypes::Schema::empty()),
+        link.started(self.slack());
+        let (schema, decoder, messages) = head_of(&mut link, Kind::Rows, &request.cancel).await?;
+        Ok(Rows {
+            schema,
             data_versions: head.data_versions(),
             truncated: false,
             bytes: 0,
-            ready: Vec::new().into_iter(),
-            ended: false,
+            ready: messages.into(),
+            decoder,
             cancel: request.cancel,
-            link,
+            link: Some(link),
             _place: place,
-        };
-        let first = rows.link.next(&rows.cancel).await?;
-        if first.kind != Kind::Rows {
-            return Err(rows.link.broken(FrameError::Content("no schema came".to_owned())).await);
-        }
-        rows.take(first).await?;
-        Ok(rows)
+        })
     }
 
     /// What a statement takes and gives, without running it.
@@ -160,20 +164,11 @@ impl SqlClient {
     /// As [`SqlClient::query`].
     pub async fn describe(&self, request: &Request) -> Result<Description, QueryError> {
         let (mut link, _place) = self.ask(request, true).await?;
-        let mut schema = async |kind: Kind| {
-            let frame = link.next(&request.cancel).await?;
-            let decoded = match frame.kind == kind {
-                true => rows::decode(frame.payload).map(|(schema, _)| schema),
-                false => Err(FrameError::Content("no schema came".to_owned())),
-            };
-            match decoded {
-                Ok(schema) => Ok(schema),
-                Err(error) => Err(link.broken(error).await),
-            }
-        };
-        let parameters = schema(Kind::Parameters).await?;
-        let parameters = parameters.fields().iter().map(|field| field.data_type().clone()).collect();
-        Ok(Description { parameters, schema: schema(Kind::Rows).await? })
+        let (parameters, ..) = head_of(&mut link, Kind::Parameters, &request.cancel).await?;
+        let parameters = parameters.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<DataType>>();
+        let (schema, ..) = head_of(&mut link, Kind::Rows, &request.cancel).await?;
+        link.give_back();
+        Ok(Description { parameters, schema })
     }
 
     /// Past every bound that the worker itself keeps.
@@ -196,16 +191,27 @@ impl SqlClient {
         let most = own.config.timeout.duration();
         let timeout = request.timeout.map_or(most, |wanted| wanted.min(most));
         let slack = own.config.queue_wait.duration() + self.slack();
-        let mut link = match crate::socket::connect(&own.socket).await {
-            Ok(stream) => Link::new(stream, self.clone(), worker, timeout, slack),
+        let connection = match own.pool.take(worker) {
+            Some(connection) => Ok(connection),
+            None => Connection::open(&own.socket, worker).await,
+        };
+        let mut link = match connection {
+            Ok(connection) => Link::new(self.clone(), connection, timeout, slack),
             Err(error) => return Err(self.ended(worker, &error.to_string()).await),
         };
-        if let Err(error) = link.ask(request, own.config.rows_max, describe).await {
-            return Err(link.broken(error).await);
-        }
-        let hello: Hello = link.expect(Kind::Hello, &request.cancel).await?;
-        hello.check("the SQL worker").map_err(QueryError::Unavailable)?;
+        link.ask(request, own.config.rows_max, describe).await?;
         Ok((link, place))
+    }
+
+    /// For the next statement.
+    pub(crate) fn keep(&self, connection: Connection) {
+        self.0.pool.give(connection);
+    }
+
+    /// Has a worker ended that does not answer.
+    pub(crate) fn end(&self, worker: u64) {
+        // Full means that it was asked for already.
+        let _ = self.0.end.try_send(worker);
     }
 
     async fn turn(&self, caller: &str) -> Result<(Place, u64), QueryError> {
@@ -242,7 +248,7 @@ impl SqlClient {
     }
 
     /// The worker is gone: the error says why, if that comes to be known.
-    async fn ended(&self, worker: u64, error: &str) -> QueryError {
+    pub(crate) async fn ended(&self, worker: u64, error: &str) -> QueryError {
         tracing::debug!(worker, "the connection to the SQL worker ended: {error}");
         let mut status = self.0.status.clone();
         let known = status.wait_for(|status| *status != Status::Ready { worker });
@@ -259,105 +265,22 @@ impl SqlClient {
     }
 }
 
-/// One connection.
-#[derive(Debug)]
-struct Link {
-    client: SqlClient,
-    worker: u64,
-    timeout: Duration,
-    /// How long the next frame may take.
-    within: Duration,
-    reader: Reader<OwnedReadHalf>,
-    writer: OwnedWriteHalf,
-    cancelled: bool,
-}
-
-impl Link {
-    fn new(stream: UnixStream, client: SqlClient, worker: u64, timeout: Duration, slack: Duration) -> Self {
-        let (reader, writer) = stream.into_split();
-        let within = timeout + slack;
-        Self { client, worker, timeout, within, reader: Reader::new(reader), writer, cancelled: false }
-    }
-
-    async fn ask(&mut self, request: &Request, rows_max: usize, describe: bool) -> Result<(), FrameError> {
-        let query = Query {
-            sql: request.sql.clone(),
-            scope: request.scope.clone().into(),
-            rows_max: request.rows_max.unwrap_or(rows_max),
-            timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
-            time_zone: request.time_zone.clone(),
-            dialect: request.dialect.into(),
-            describe,
-        };
-        let hello = message::encode(&Hello { version: VERSION })?;
-        frame::write(&mut self.writer, Kind::Hello, &hello).await?;
-        if !request.parameters.is_empty() {
-            let bytes = rows::parameters_to_bytes(&request.parameters);
-            let bytes = bytes.map_err(|error| FrameError::Content(error.to_string()))?;
-            frame::write(&mut self.writer, Kind::Parameters, &bytes).await?;
-        }
-        frame::write(&mut self.writer, Kind::Query, &message::encode(&query)?).await
-    }
-
-    async fn expect<T: serde::de::DeserializeOwned>(
-        &mut self,
-        kind: Kind,
-        cancel: &CancellationToken,
-    ) -> Result<T, QueryError> {
-        let frame = self.next(cancel).await?;
-        match message::decode(&frame, kind) {
-            Ok(message) => Ok(message),
-            Err(error) => Err(self.broken(error).await),
-        }
-    }
-
-    /// The next frame that is no refusal.
-    async fn next(&mut self, cancel: &CancellationToken) -> Result<Frame, QueryError> {
-        let stuck = tokio::time::sleep(self.within);
-        tokio::pin!(stuck);
-        let read = loop {
-            tokio::select! {
-                biased;
-                read = self.reader.next() => break read,
-                () = cancel.cancelled(), if !self.cancelled => {
-                    self.cancelled = true;
-                    if let Err(error) = frame::write(&mut self.writer, Kind::Cancel, &[]).await {
-                        break Err(error);
-                    }
-                }
-                () = &mut stuck => {
-                    tracing::error!(worker = self.worker, "the SQL worker does not answer and is ended");
-                    // Full means that it was asked for already.
-                    let _ = self.client.0.end.try_send(self.worker);
-                    return Err(QueryError::limit(Limit::Time, format!(
-                        "the statement ran for more than {} ms and could not be interrupted: the SQL worker is started again",
-                        self.timeout.as_millis()
-                    )));
-                }
-            }
-        };
-        let frame = match read {
-            Ok(Some(frame)) => frame,
-            Ok(None) => return Err(self.client.ended(self.worker, "closed").await),
-            Err(error) => return Err(self.broken(error).await),
-        };
-        if frame.kind != Kind::Refused {
-            return Ok(frame);
-        }
-        match message::decode::<Refused>(&frame, Kind::Refused) {
-            Ok(refused) => Err(refused.into()),
-            Err(error) => Err(self.broken(error).await),
-        }
-    }
-
-    async fn broken(&self, error: FrameError) -> QueryError {
-        match error {
-            FrameError::Io(error) => self.client.ended(self.worker, &error.to_string()).await,
-            FrameError::Header { .. } | FrameError::Content(_) => {
-                tracing::error!(worker = self.worker, %error, "the SQL worker cannot be understood: {error}");
-                QueryError::Internal("the SQL worker could not be understood; the product's log says why".to_owned())
-            }
-        }
+/// The schema that a frame brings, and what reads the rest of its stream.
+async fn head_of(
+    link: &mut Link,
+    kind: Kind,
+    cancel: &CancellationToken,
+) -> Result<(SchemaRef, Decoder, Vec<Message>), QueryError> {
+    let frame = link.next(cancel).await?;
+    let mut decoder = Decoder::default();
+    let read = match frame.kind == kind {
+        true => rows::messages(frame.payload),
+        false => Err(FrameError::Content("no schema came".to_owned())),
+    };
+    let read = read.and_then(|messages| Ok((decoder.head(&messages)?, messages)));
+    match read {
+        Ok((schema, messages)) => Ok((schema, decoder, messages)),
+        Err(error) => Err(link.broken(error).await),
     }
 }
 
@@ -370,10 +293,12 @@ pub struct Rows {
     pub truncated: bool,
     /// Size of what came so far.
     pub bytes: usize,
-    ready: std::vec::IntoIter<RecordBatch>,
-    ended: bool,
+    /// What came and was not handed over.
+    ready: VecDeque<Message>,
+    decoder: Decoder,
     cancel: CancellationToken,
-    link: Link,
+    /// None once the rows have ended.
+    link: Option<Link>,
     _place: Place,
 }
 
@@ -383,40 +308,63 @@ impl Rows {
     /// # Errors
     /// As [`SqlClient::query`]; afterwards the rows have ended.
     pub async fn next_batch(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+        while let Some(message) = self.next_message().await? {
+            match self.decoder.rows(&message) {
+                Ok(Some(batch)) if batch.num_rows() > 0 => return Ok(Some(batch)),
+                Ok(_) => {}
+                Err(error) => return Err(self.broken(error).await),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next rows as they came, the schema first: for those who hand them on as they are. Not to be mixed with
+    /// [`Rows::next_batch`].
+    ///
+    /// # Errors
+    /// As [`Rows::next_batch`].
+    pub async fn next_message(&mut self) -> Result<Option<Message>, QueryError> {
         loop {
-            if let Some(batch) = self.ready.next() {
-                return Ok(Some(batch));
+            if let Some(message) = self.ready.pop_front() {
+                return Ok(Some(message));
             }
-            if self.ended {
-                return Ok(None);
-            }
-            let next = self.link.next(&self.cancel).await;
-            let taken = match next {
-                Ok(frame) => self.take(frame).await,
-                Err(error) => Err(error),
+            let Some(link) = &mut self.link else { return Ok(None) };
+            let frame = match link.next(&self.cancel).await {
+                Ok(frame) => frame,
+                Err(error) => {
+                    self.link = None;
+                    return Err(error);
+                }
+            };
+            let taken = match frame.kind {
+                Kind::Rows => self.take(frame.payload),
+                _ => self.end(&frame),
             };
             if let Err(error) = taken {
-                self.ended = true;
-                return Err(error);
+                return Err(self.broken(error).await);
             }
         }
     }
 
-    async fn take(&mut self, frame: Frame) -> Result<(), QueryError> {
-        self.bytes = self.bytes.saturating_add(frame.payload.len());
-        let taken = match frame.kind {
-            Kind::Rows => rows::decode(frame.payload).map(|(schema, batches)| {
-                self.schema = schema;
-                self.ready = batches.into_iter();
-            }),
-            _ => message::decode::<End>(&frame, Kind::End).map(|end| {
-                self.truncated = end.truncated;
-                self.ended = true;
-            }),
-        };
-        match taken {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.link.broken(error).await),
+    fn take(&mut self, payload: Bytes) -> Result<(), FrameError> {
+        self.bytes = self.bytes.saturating_add(payload.len());
+        self.ready.extend(rows::messages(payload)?);
+        Ok(())
+    }
+
+    fn end(&mut self, frame: &Frame) -> Result<(), FrameError> {
+        self.truncated = message::decode::<End>(frame, Kind::End)?.truncated;
+        if let Some(link) = self.link.take() {
+            link.give_back();
+        }
+        Ok(())
+    }
+
+    async fn broken(&mut self, error: FrameError) -> QueryError {
+        self.ready.clear();
+        match self.link.take() {
+            Some(link) => link.broken(error).await,
+            None => QueryError::internal(&error),
         }
     }
 }

@@ -1,12 +1,21 @@
-//! Frames: a byte that says what it is, four for the length (little endian), and so many bytes. Each kind has a bound, which
-//! is checked before anything is held.
+//! Frames: a byte that says what it is, three that are 0, four for the length (little endian), so many bytes, and as many 0 as
+//! make the whole a multiple of eight. So numbers inside stand where a processor wants them, and nobody has to copy them.
+//! Each kind has a bound, which is checked before anything is held.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use arrow::buffer::Buffer;
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::unix::OwnedReadHalf;
 
-const HEADER_BYTES: usize = 5;
+const HEADER_BYTES: usize = 8;
+const ALIGNMENT: usize = 8;
 /// How much room is made at once for what a header promises.
-const READ_BYTES: usize = 256 * 1024;
+const READ_BYTES: usize = 1024 * 1024;
+/// Pieces that go to the system in one call.
+const PIECES_MAX: usize = 64;
 const KB: usize = 1024;
 const MB: usize = 1024 * KB;
 
@@ -21,7 +30,7 @@ pub enum Kind {
     Cancel,
     /// The statement runs; rows follow.
     Head,
-    /// One Arrow IPC stream with the next rows. The first has none, and so tells the schema.
+    /// Messages of one Arrow IPC stream; the first tells the schema.
     Rows,
     End,
     /// In place of whatever was to come.
@@ -86,12 +95,14 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     pub async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         loop {
             let missing = match self.header()? {
-                Some((kind, bytes)) if self.buffer.len() >= HEADER_BYTES + bytes => {
+                Some((kind, bytes)) if self.buffer.len() >= HEADER_BYTES + padded(bytes) => {
                     self.buffer.advance(HEADER_BYTES);
-                    return Ok(Some(Frame { kind, payload: self.buffer.split_to(bytes).freeze() }));
+                    let mut payload = self.buffer.split_to(padded(bytes)).freeze();
+                    payload.truncate(bytes);
+                    return Ok(Some(Frame { kind, payload }));
                 }
-                Some((_, bytes)) => HEADER_BYTES + bytes - self.buffer.len(),
-                None => HEADER_BYTES,
+                Some((_, bytes)) => HEADER_BYTES + padded(bytes) - self.buffer.len(),
+                None => HEADER_BYTES - self.buffer.len(),
             };
             self.buffer.reserve(missing.min(READ_BYTES));
             if self.inner.read_buf(&mut self.buffer).await? == 0 {
@@ -104,31 +115,104 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     fn header(&self) -> Result<Option<(Kind, usize)>, FrameError> {
-        let Some((mut header, _)) = self.buffer.split_at_checked(HEADER_BYTES) else {
+        let Some(([code, rest @ ..], _)) = self.buffer.split_first_chunk::<HEADER_BYTES>() else {
             return Ok(None);
         };
-        let code = header.get_u8();
-        let bytes = usize::try_from(header.get_u32_le()).unwrap_or(usize::MAX);
-        let known = Kind::ALL.iter().find(|(_, known, bytes_max)| *known == code && bytes <= *bytes_max);
+        let [zeros @ .., a, b, c, d] = rest;
+        let (code, bytes) = (*code, u32::from_le_bytes([*a, *b, *c, *d]));
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let fits = |known: u8, bytes_max: usize| known == code && *zeros == [0; 3] && bytes <= bytes_max;
+        let known = Kind::ALL.iter().find(|(_, known, bytes_max)| fits(*known, *bytes_max));
         known.map(|(kind, ..)| Some((*kind, bytes))).ok_or(FrameError::Header { code, bytes })
     }
 }
 
-/// # Errors
-/// When the other side is gone, or the payload is larger than a frame of that kind may be.
-pub async fn write<W: AsyncWrite + Unpin>(out: &mut W, kind: Kind, payload: &[u8]) -> Result<(), FrameError> {
-    let (code, bytes_max) = kind.row();
-    let length = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= bytes_max);
-    let Some(length) = length else {
-        return Err(FrameError::Header { code, bytes: payload.len() });
-    };
-    let mut header = [0_u8; HEADER_BYTES];
-    let mut fields = header.as_mut_slice();
-    fields.put_u8(code);
-    fields.put_u32_le(length);
-    out.write_all(&header).await?;
-    out.write_all(payload).await?;
-    Ok(())
+impl Reader<OwnedReadHalf> {
+    /// Whether the other side has not closed, as far as is known without waiting, and has sent nothing.
+    pub fn is_open(&self) -> bool {
+        let mut one = [0];
+        let read = self.inner.try_read(&mut one);
+        self.buffer.is_empty() && read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+}
+
+fn padded(bytes: usize) -> usize {
+    bytes.next_multiple_of(ALIGNMENT)
+}
+
+/// Writes frames. They gather until they are sent; a send that is abandoned goes on where it was.
+#[derive(Debug)]
+pub struct Writer<W> {
+    inner: W,
+    pieces: VecDeque<Buffer>,
+    waiting: usize,
+}
+
+impl<W: AsyncWrite + Unpin> Writer<W> {
+    pub fn new(inner: W) -> Self {
+        Self { inner, pieces: VecDeque::new(), waiting: 0 }
+    }
+
+    /// # Errors
+    /// When the payload is larger than a frame of that kind may be.
+    pub fn put(&mut self, kind: Kind, payload: Vec<u8>) -> Result<(), FrameError> {
+        self.put_pieces(kind, vec![payload.into()])
+    }
+
+    /// The payload is what the pieces are together; they are not copied.
+    ///
+    /// # Errors
+    /// As [`Writer::put`].
+    pub fn put_pieces(&mut self, kind: Kind, pieces: Vec<Buffer>) -> Result<(), FrameError> {
+        let (code, bytes_max) = kind.row();
+        let bytes = pieces.iter().map(Buffer::len).fold(0, usize::saturating_add);
+        let length = u32::try_from(bytes).ok().filter(|_| bytes <= bytes_max);
+        let Some(length) = length else {
+            return Err(FrameError::Header { code, bytes });
+        };
+        let mut header: Vec<u8> = vec![code, 0, 0, 0];
+        header.extend_from_slice(&length.to_le_bytes());
+        let padding = vec![0_u8; padded(bytes) - bytes];
+        let all = std::iter::once(header.into()).chain(pieces).chain(std::iter::once(padding.into()));
+        self.pieces.extend(all.filter(|piece| !piece.is_empty()));
+        self.waiting += HEADER_BYTES + padded(bytes);
+        Ok(())
+    }
+
+    /// Bytes that are not sent yet.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// # Errors
+    /// When the other side is gone.
+    pub async fn send(&mut self) -> Result<(), FrameError> {
+        while !self.pieces.is_empty() {
+            let pieces: Vec<IoSlice<'_>> =
+                self.pieces.iter().take(PIECES_MAX).map(|piece| IoSlice::new(piece)).collect();
+            let mut sent = self.inner.write_vectored(&pieces).await?;
+            if sent == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
+            }
+            self.waiting -= sent;
+            while let Some(piece) = self.pieces.front_mut()
+                && sent > 0
+            {
+                let taken = sent.min(piece.len());
+                piece.advance(taken);
+                sent -= taken;
+                if piece.is_empty() {
+                    self.pieces.pop_front();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub fn into_inner(self) -> W {
+        self.inner
+    }
 }
 
 #[cfg(test)]
@@ -153,23 +237,32 @@ mod tests {
     #[test]
     fn a_frame_too_large_for_its_kind_is_refused_on_both_sides_before_it_is_held() {
         wait(async {
-            let mut out = Vec::new();
-            write(&mut out, Kind::Cancel, b"x").await.unwrap_err();
-            write(&mut out, Kind::Hello, &[0; 2_000]).await.unwrap_err();
-            assert!(out.is_empty());
-            let lie = [6, 0xff, 0xff, 0xff, 0xff];
+            let mut writer = Writer::new(Vec::new());
+            writer.put(Kind::Cancel, b"x".to_vec()).unwrap_err();
+            writer.put(Kind::Hello, vec![0; 2_000]).unwrap_err();
+            assert_eq!(writer.waiting(), 0);
+            let lie = [6, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
             assert!(matches!(read_all(&lie).await, Err(FrameError::Header { code: 6, .. })));
-            assert!(matches!(read_all(&[99, 0, 0, 0, 0]).await, Err(FrameError::Header { code: 99, .. })));
+            assert!(matches!(read_all(&[99, 0, 0, 0, 0, 0, 0, 0]).await, Err(FrameError::Header { code: 99, .. })));
+            assert!(matches!(read_all(&[1, 0, 7, 0, 0, 0, 0, 0]).await, Err(FrameError::Header { code: 1, .. })));
         });
     }
 
     #[test]
-    fn a_read_that_is_abandoned_loses_nothing() {
+    fn a_read_or_a_send_that_is_abandoned_loses_nothing() {
         wait(async {
-            let (mut far, near) = tokio::io::duplex(3);
+            let (far, near) = tokio::io::duplex(3);
             let mut reader = Reader::new(near);
             let sending = async {
-                write(&mut far, Kind::Query, b"select 1").await.unwrap();
+                let mut writer = Writer::new(far);
+                writer.put(Kind::Query, b"select 1".to_vec()).unwrap();
+                loop {
+                    tokio::select! {
+                        biased;
+                        sent = writer.send() => return sent.unwrap(),
+                        () = tokio::task::yield_now() => {}
+                    }
+                }
             };
             let reading = async {
                 loop {
@@ -199,12 +292,15 @@ mod tests {
                     Frame { kind, payload: bytes.into() }
                 })
                 .collect();
-            let mut bytes = Vec::new();
+            let mut writer = Writer::new(Vec::new());
             let mut borders = vec![0];
             for frame in &frames {
-                wait(write(&mut bytes, frame.kind, &frame.payload)).unwrap();
-                borders.push(bytes.len());
+                let (first, second) = frame.payload.split_at(frame.payload.len() / 3);
+                writer.put_pieces(frame.kind, vec![first.to_vec().into(), second.to_vec().into()]).unwrap();
+                borders.push(writer.waiting());
             }
+            wait(writer.send()).unwrap();
+            let bytes = writer.into_inner();
             prop_assert_eq!(&wait(read_all(&bytes)).unwrap(), &frames);
             let cut = cut.index(bytes.len() + 1);
             prop_assert_eq!(wait(read_all(&bytes[..cut])).is_ok(), borders.contains(&cut));

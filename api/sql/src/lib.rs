@@ -7,10 +7,13 @@
 mod callers;
 mod client;
 mod frame;
+mod link;
 mod message;
+mod pool;
 mod rows;
 mod socket;
 pub mod supervisor;
 pub mod worker;
 
 pub use client::{Request, Rows, SqlClient};
+pub use rows::Message;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::frame::{Frame, FrameError, Kind};
 
 /// Raised with every change that the other side would not understand.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Hello {
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_message_of_another_build_is_refused_in_words() {
         let told = Hello { version: VERSION + 1 }.check("the SQL worker").unwrap_err();
-        assert!(told.contains("version 3") && told.contains("start the product again"), "{told}");
+        assert!(told.contains("version 4") && told.contains("start the product again"), "{told}");
         let frame = Frame { kind: Kind::Query, payload: r#"{"sql":"select 1","colour":1}"#.into() };
         assert!(decode::<Query>(&frame, Kind::Query).unwrap_err().to_string().contains("colour"));
         assert!(decode::<Query>(&frame, Kind::Hello).is_err());

@@ -31,9 +31,9 @@ port = { host = "127.0.0.1", port = 9 }
 
 
 class Product:
-    def __init__(self):
+    def __init__(self, config=CONFIG):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="kizashi-sql-"))
-        (self.folder / "kizashi.toml").write_text(CONFIG)
+        (self.folder / "kizashi.toml").write_text(config)
         env = dict(os.environ, KIZASHI_ADMIN_TOKEN=TOKEN, KIZASHI_ADMIN_PASSWORD="a password for the sql lane")
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen(

@@ -48,6 +48,32 @@ fn values_arrive_as_themselves_in_text_and_in_binary() {
     assert_eq!(text, ["40.5|2026-11-22 09:30:00.000000+00|acme|f|2026-11-22|12.50|1 day 02:00:00|{1,2}|NULL"]);
 }
 
+/// What a LIMIT follows is the worker's.
+#[test]
+fn literals_are_answered_as_the_worker_answers_them() {
+    let door = Running::start();
+    let client = door.admin();
+    let statements = [
+        "select 1",
+        "SELECT -7, 0, 9223372036854775807",
+        "select 1.5, -0.25, 100.0, 007",
+        "select 'it''s', '', '日本'",
+        "select null, true, false",
+        "select 1 as uno, 'x' as \"X y\", null nothing",
+    ];
+    for sql in statements {
+        let columns = |sql: &str| {
+            let prepared = door.block_on(client.prepare(sql)).unwrap();
+            prepared.columns().iter().map(|c| (c.name().to_owned(), c.type_().clone())).collect::<Vec<_>>()
+        };
+        let limited = format!("{sql} limit 1");
+        assert_eq!(columns(sql), columns(&limited), "{sql}");
+        assert_eq!(texts(&door, &client, sql), texts(&door, &client, &limited), "{sql}");
+    }
+    let row = door.block_on(client.query_one("select 1, 'x', 0.5, null", &[])).unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, &str>(1), row.get::<_, f64>(2)), (1, "x", 0.5));
+}
+
 #[test]
 fn parameters_are_bound_by_the_types_that_the_statement_gives() {
     let door = Running::start();

@@ -8,62 +8,89 @@ use kizashi_engine::{Causal, Engine, Parameters, QueryError, ResultStream, Sessi
 use tokio::net::unix::OwnedWriteHalf;
 use tokio_util::sync::CancellationToken;
 
-use crate::frame::{self, FrameError, Kind};
+use crate::frame::{FrameError, Kind, Writer};
 use crate::message::{self, End, Head, Query, Refused};
-use crate::rows::{encode, pieces};
+use crate::rows::{Encoder, pieces};
 
 /// A reader who takes nothing for so long has gone; its statement holds a place.
 const TAKE_WITHIN: Duration = Duration::from_secs(300);
+/// Rows that wait for no others.
+const FULL_BYTES: usize = 256 * 1024;
 
 pub struct Asked {
     pub query: Query,
     pub parameters: Parameters,
 }
 
+type Out = Writer<OwnedWriteHalf>;
+
 /// # Errors
 /// When the other side is gone.
 pub async fn answer(
     engine: &Engine,
     asked: Asked,
-    out: &mut OwnedWriteHalf,
+    out: &mut Out,
     cancel: &CancellationToken,
 ) -> Result<(), FrameError> {
     if asked.query.describe {
         return describe(engine, asked, out, cancel).await;
     }
-    let started = unless(cancel, start(engine, asked)).await;
-    let mut stream = match started {
-        Ok(stream) => stream,
-        Err(error) => return refuse(out, &error).await,
-    };
-    let schema = stream.schema.clone();
-    send(out, Kind::Head, &message::encode(&Head::new(&stream.data_versions))?).await?;
-    match encode(&schema, None) {
-        Ok(bytes) => send(out, Kind::Rows, &bytes).await?,
-        Err(error) => return refuse(out, &error).await,
+    match stream(engine, asked, out, cancel).await {
+        Ok(()) => send(out).await,
+        Err(Ended::Refused(error)) => refuse(out, &error).await,
+        Err(Ended::Gone(error)) => Err(error),
     }
+}
+
+/// Why there are no more rows.
+enum Ended {
+    Refused(QueryError),
+    Gone(FrameError),
+}
+
+impl From<QueryError> for Ended {
+    fn from(error: QueryError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<FrameError> for Ended {
+    fn from(error: FrameError) -> Self {
+        Self::Gone(error)
+    }
+}
+
+/// What there is goes out when there is much of it, or when the next rows let wait for themselves; a small answer goes out
+/// as a whole.
+async fn stream(engine: &Engine, asked: Asked, out: &mut Out, cancel: &CancellationToken) -> Result<(), Ended> {
+    let mut stream = unless(cancel, start(engine, asked)).await?;
+    out.put(Kind::Head, message::encode(&Head::new(&stream.data_versions))?)?;
+    let mut encoder = Encoder::new(&stream.schema)?;
+    out.put_pieces(Kind::Rows, encoder.head()?)?;
+    let mut begun = false;
     loop {
-        match unless(cancel, stream.next_batch()).await {
-            Ok(Some(batch)) => {
-                for piece in pieces(&batch) {
-                    match encode(&schema, Some(&piece)) {
-                        Ok(bytes) => send(out, Kind::Rows, &bytes).await?,
-                        Err(error) => return refuse(out, &error).await,
-                    }
-                }
+        let next = tokio::select! {
+            biased;
+            next = unless(cancel, stream.next_batch()) => next?,
+            sent = send(out), if begun && out.waiting() > 0 => {
+                sent?;
+                continue;
             }
-            Ok(None) => return send(out, Kind::End, &message::encode(&End { truncated: stream.truncated })?).await,
-            Err(error) => return refuse(out, &error).await,
+        };
+        let Some(batch) = next else {
+            return Ok(out.put(Kind::End, message::encode(&End { truncated: stream.truncated })?)?);
+        };
+        begun = true;
+        for piece in pieces(&batch) {
+            out.put_pieces(Kind::Rows, encoder.rows(&piece)?)?;
+            if out.waiting() >= FULL_BYTES {
+                send(out).await?;
+            }
         }
     }
 }
 
-async fn describe(
-    engine: &Engine,
-    asked: Asked,
-    out: &mut OwnedWriteHalf,
-    cancel: &CancellationToken,
-) -> Result<(), FrameError> {
+async fn describe(engine: &Engine, asked: Asked, out: &mut Out, cancel: &CancellationToken) -> Result<(), FrameError> {
     let described = async { session(engine, &asked.query)?.description(&asked.query.sql).await };
     let described = match unless(cancel, described).await {
         Ok(described) => described,
@@ -71,10 +98,12 @@ async fn describe(
     };
     let name = |(number, of): (usize, &DataType)| Field::new(format!("{}", number + 1), of.clone(), true);
     let parameters = Schema::new(described.parameters.iter().enumerate().map(name).collect::<Vec<_>>());
-    match (encode(&parameters, None), encode(&described.schema, None)) {
+    let head = |schema: &Schema| Encoder::new(schema).and_then(|mut encoder| encoder.head());
+    match (head(&parameters), head(&described.schema)) {
         (Ok(parameters), Ok(schema)) => {
-            send(out, Kind::Parameters, &parameters).await?;
-            send(out, Kind::Rows, &schema).await
+            out.put_pieces(Kind::Parameters, parameters)?;
+            out.put_pieces(Kind::Rows, schema)?;
+            send(out).await
         }
         (Err(error), _) | (_, Err(error)) => refuse(out, &error).await,
     }
@@ -106,15 +135,16 @@ async fn unless<T>(
     }
 }
 
-async fn send(out: &mut OwnedWriteHalf, kind: Kind, payload: &[u8]) -> Result<(), FrameError> {
-    match tokio::time::timeout(TAKE_WITHIN, frame::write(out, kind, payload)).await {
-        Ok(written) => written,
+async fn send(out: &mut Out) -> Result<(), FrameError> {
+    match tokio::time::timeout(TAKE_WITHIN, out.send()).await {
+        Ok(sent) => sent,
         Err(_) => Err(FrameError::Content("nobody took the rows".to_owned())),
     }
 }
 
 /// # Errors
 /// When the other side is gone.
-pub async fn refuse(out: &mut OwnedWriteHalf, error: &QueryError) -> Result<(), FrameError> {
-    send(out, Kind::Refused, &message::encode(&Refused::from(error))?).await
+pub async fn refuse(out: &mut Out, error: &QueryError) -> Result<(), FrameError> {
+    out.put(Kind::Refused, message::encode(&Refused::from(error))?)?;
+    send(out).await
 }

@@ -1,30 +1,31 @@
-//! Takes connections and answers on each one statement.
+//! Takes connections and answers on each one statement after the other.
 
-use std::io::Result;
 use std::path::Path;
 use std::time::Duration;
 
 use kizashi_engine::{Engine, QueryError};
-use tokio::net::unix::OwnedReadHalf;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Asked, answer, refuse};
-use crate::frame::{self, FrameError, Kind, Reader};
+use crate::frame::{Frame, FrameError, Kind, Reader, Writer};
 use crate::message::{self, Hello, Query, VERSION};
 use crate::rows;
 
-/// Statements waiting included; the doors have smaller bounds.
+/// Statements waiting and connections at rest included; the doors have smaller bounds.
 const CONNECTIONS_MAX: usize = 256;
 const ASK_WITHIN: Duration = Duration::from_secs(10);
+/// A connection at rest. Whoever asks keeps it for less.
+const IDLE_WITHIN: Duration = Duration::from_secs(600);
 
 /// A socket at `path` for this user only. What an earlier worker left there is replaced.
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn listen(path: &Path) -> Result<UnixListener> {
+pub fn listen(path: &Path) -> std::io::Result<UnixListener> {
     crate::socket::listen(path)
 }
 
@@ -54,29 +55,43 @@ pub async fn serve(listener: UnixListener, engine: Engine, stop: CancellationTok
     }
 }
 
-async fn converse(stream: UnixStream, engine: &Engine) -> std::result::Result<(), FrameError> {
-    let (reader, mut writer) = stream.into_split();
-    let mut reader = Reader::new(reader);
-    let asked = match timeout(ASK_WITHIN, asked(&mut reader)).await {
-        Ok(Ok(Some(asked))) => asked,
-        Ok(Ok(None)) | Err(_) => return Ok(()),
-        Ok(Err(error)) => {
-            let said = QueryError::Unavailable(format!("the SQL worker did not understand the question: {error}"));
-            return refuse(&mut writer, &said).await;
+/// One statement after the other, until nobody asks any more.
+async fn converse(stream: UnixStream, engine: &Engine) -> Result<(), FrameError> {
+    let (reader, writer) = stream.into_split();
+    let (mut reader, mut writer) = (Reader::new(reader), Writer::new(writer));
+    let mut within = ASK_WITHIN;
+    let mut greeted = false;
+    loop {
+        let asked = match timeout(within, asked(&mut reader, &mut greeted, &mut writer)).await {
+            Ok(Ok(Some(asked))) => asked,
+            Ok(Ok(None)) | Err(_) => return Ok(()),
+            Ok(Err(error)) => {
+                let said = QueryError::Unavailable(format!("the SQL worker did not understand the question: {error}"));
+                return refuse(&mut writer, &said).await;
+            }
+        };
+        let cancel = CancellationToken::new();
+        tokio::select! {
+            answered = answer(engine, asked, &mut writer, &cancel) => answered?,
+            () = gone(&mut reader, &cancel) => return Ok(()),
         }
-    };
-    frame::write(&mut writer, Kind::Hello, &message::encode(&Hello { version: VERSION })?).await?;
-    let cancel = CancellationToken::new();
-    tokio::select! {
-        answered = answer(engine, asked, &mut writer, &cancel) => answered,
-        () = gone(&mut reader, &cancel) => Ok(()),
+        within = IDLE_WITHIN;
     }
 }
 
-async fn asked(reader: &mut Reader<OwnedReadHalf>) -> std::result::Result<Option<Asked>, FrameError> {
-    let Some(first) = reader.next().await? else { return Ok(None) };
-    let hello: Hello = message::decode(&first, Kind::Hello)?;
-    hello.check("the product").map_err(FrameError::Content)?;
+/// The next question. The first comes with a greeting, which is answered together with it.
+async fn asked(
+    reader: &mut Reader<OwnedReadHalf>,
+    greeted: &mut bool,
+    writer: &mut Writer<OwnedWriteHalf>,
+) -> Result<Option<Asked>, FrameError> {
+    if !*greeted {
+        let Some(first) = reader.next().await? else { return Ok(None) };
+        let hello: Hello = message::decode(&first, Kind::Hello)?;
+        hello.check("the product").map_err(FrameError::Content)?;
+        writer.put(Kind::Hello, message::encode(&Hello { version: VERSION })?)?;
+        *greeted = true;
+    }
     let mut parameters = kizashi_engine::Parameters::new();
     loop {
         let Some(frame) = reader.next().await? else { return Ok(None) };
@@ -91,9 +106,7 @@ async fn asked(reader: &mut Reader<OwnedReadHalf>) -> std::result::Result<Option
 
 /// Returns when nobody waits for the answer any more. On the way it passes on that the statement is to be cancelled.
 async fn gone(reader: &mut Reader<OwnedReadHalf>, cancel: &CancellationToken) {
-    while let Ok(Some(frame)) = reader.next().await {
-        if frame.kind == Kind::Cancel {
-            cancel.cancel();
-        }
+    while let Ok(Some(Frame { kind: Kind::Cancel, .. })) = reader.next().await {
+        cancel.cancel();
     }
 }

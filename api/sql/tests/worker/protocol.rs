@@ -10,9 +10,10 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::support::{Worker, quick, request};
 
 fn frame(code: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![code];
+    let mut bytes = vec![code, 0, 0, 0];
     bytes.extend(u32::try_from(payload.len()).unwrap().to_le_bytes());
     bytes.extend(payload);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
     bytes
 }
 
@@ -30,7 +31,7 @@ async fn exchange(worker: &Worker, bytes: &[u8]) -> String {
 #[tokio::test]
 async fn a_worker_answers_nonsense_with_words_and_goes_on() {
     let worker = Worker::start(quick());
-    let hello = frame(1, br#"{"version":2}"#);
+    let hello = frame(1, br#"{"version":3}"#);
     let query = frame(
         3,
         br#"{"sql":"select 1","scope":"all","rows_max":1,"timeout_ms":1000,"time_zone":null,"dialect":"own","describe":false}"#,
@@ -39,7 +40,7 @@ async fn a_worker_answers_nonsense_with_words_and_goes_on() {
     for (bytes, said) in [
         (frame(1, br#"{"version":99}"#), "version 99"),
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "code 71"),
-        (vec![3, 0xff, 0xff, 0xff, 0xff], "4294967295"),
+        (vec![3, 0, 0, 0, 0xff, 0xff, 0xff, 0xff], "4294967295"),
         (query.clone(), "where Hello was to come"),
         ([hello.clone(), unknown].concat(), "everything"),
         ([hello.clone(), frame(2, b"no rows"), query.clone()].concat(), "did not understand"),
@@ -80,7 +81,7 @@ async fn pretend(path: &Path, answers: Vec<Vec<u8>>) -> Vec<QueryError> {
 #[tokio::test]
 async fn a_client_makes_an_error_of_whatever_a_broken_worker_sends() {
     let dir = tempfile::tempdir().unwrap();
-    let hello = frame(1, br#"{"version":2}"#);
+    let hello = frame(1, br#"{"version":3}"#);
     let head = frame(5, br#"{"data_versions":{}}"#);
     let errors = pretend(
         &dir.path().join("socket"),
@@ -92,7 +93,7 @@ async fn a_client_makes_an_error_of_whatever_a_broken_worker_sends() {
             [hello.clone(), head.clone(), frame(6, b"not arrow at all, but long enough")].concat(),
             [hello.clone(), head.clone(), frame(7, br#"{"truncated":false}"#)].concat(),
             frame(99, b""),
-            frame(1, br#"{"version":3}"#),
+            frame(1, br#"{"version":4}"#),
             [hello, frame(8, br#"{"kind":"limit","which":"time","message":"slow"}"#)].concat(),
         ],
     )
@@ -104,6 +105,6 @@ async fn a_client_makes_an_error_of_whatever_a_broken_worker_sends() {
     for error in &errors[4..7] {
         assert!(matches!(error, QueryError::Internal(_)), "{error:?}");
     }
-    assert!(matches!(&errors[7], QueryError::Unavailable(text) if text.contains("version 3")), "{:?}", errors[7]);
+    assert!(matches!(&errors[7], QueryError::Unavailable(text) if text.contains("version 4")), "{:?}", errors[7]);
     assert_eq!(errors[8].to_string(), "slow");
 }
