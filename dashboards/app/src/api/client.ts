@@ -7,6 +7,7 @@ export type Check = Schemas['Check'];
 export type CheckResult = Schemas['CheckResult'];
 export type Finding = Schemas['Finding'];
 export type Prediction = Schemas['Prediction'];
+export type ProblemChange = Schemas['ProblemChange'];
 export type ProblemItem = Schemas['ProblemItem'];
 export type Ticket = Schemas['TicketItem'];
 export type TicketDetail = Schemas['TicketWithHistory'];
