@@ -82,10 +82,10 @@ async function reads() {
 
 /** What the portal reads when it is opened, as `lib/live.svelte.ts` does. */
 async function lists() {
-  const all = async (path, most) => {
+  const all = async (path, most, limit = 1_000) => {
     let [count, before] = [0, ''];
     do {
-      const page = await json(`api/v1/${path}&limit=${Math.min(1_000, most - count)}${before && `&before=${encodeURIComponent(before)}`}`);
+      const page = await json(`api/v1/${path}&limit=${Math.min(limit, most - count)}${before && `&before=${encodeURIComponent(before)}`}`);
       count += page.items.length;
       before = page.next;
     } while (before && count < most);
@@ -96,7 +96,7 @@ async function lists() {
     let checks = 0;
     const read = async () => {
       [checks] = await Promise.all([
-        all('checks?', 20_000),
+        all('checks?', 20_000, 10_000),
         all('tickets?status=open', 2_000),
         all('tickets?status=resolved', 2_000),
         all('tickets?status=closed', 100),

@@ -15,10 +15,13 @@ use utoipa::{IntoParams, ToSchema};
 use crate::caller::Caller;
 use crate::error::{Error, Kind, Problem, Refusals};
 use crate::extract::{Path, Query};
-use crate::page::{Page, cursor, limit, not_a_cursor, place, sorts};
+use crate::page::{Page, cursor, limit_within, not_a_cursor, place, sorts};
 use crate::single::{CheckInPath, IfNoneMatch, Tagged};
 use crate::time::Time;
 use crate::{AppState, CheckInfo, names};
+
+/// Checks on a page: they are in memory, and the portal wants all of them at once.
+const CHECKS_MAX: usize = 10_000;
 
 /// A check and its present state.
 #[derive(Debug, Serialize, ToSchema)]
@@ -102,8 +105,8 @@ pub struct Filter {
     /// The order: by a field, after a `-` from the highest or newest on.
     #[param(inline)]
     sort: Option<Sort>,
-    /// How many, 1 to 1000; 100 if left out.
-    #[param(minimum = 1, maximum = 1000)]
+    /// How many, 1 to 10000; 100 if left out.
+    #[param(minimum = 1, maximum = 10000)]
     limit: Option<usize>,
     /// `next` of the page before, which was asked for with the same `sort`.
     before: Option<String>,
@@ -146,7 +149,7 @@ pub async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Check>>, Error> {
     let tenant = caller.tenant(filter.tenant.clone())?;
-    let (limit, order) = (limit(filter.limit)?, filter.sort.unwrap_or_default());
+    let (limit, order) = (limit_within(filter.limit, CHECKS_MAX)?, filter.sort.unwrap_or_default());
     let seen = filter.before.as_deref().map(|before| seen(order, before)).transpose()?;
     let wanted = |check: &Known| {
         let by_name = filter.check_id.as_ref().is_none_or(|id| id == check.key().1);

@@ -21,6 +21,8 @@ class Live {
   tickets = $state.raw<Ticket[]>([]);
   predictions = $state.raw<Prediction[]>([]);
   loaded = $state(false);
+  /** The checks alone: the list of them waits for nothing else. */
+  checksLoaded = $state(false);
   error = $state.raw<ApiError | null>(null);
   /** When the lists were last known to be right. */
   at = $state(0);
@@ -47,6 +49,7 @@ class Live {
     this.stopping = null;
     clearTimeout(this.timer);
     this.loaded = false;
+    this.checksLoaded = false;
     this.checks = [];
     this.tickets = [];
     this.predictions = [];
@@ -153,6 +156,7 @@ class Live {
       if (stop.aborted) return;
       const before = new Map(this.checks.map((check) => [keyOf(check), check]));
       this.checks = checks.map((check) => newer(before.get(keyOf(check)), check));
+      this.checksLoaded = true;
     } else if (part === 'predictions') {
       const predictions = await all('/api/v1/predictions', { open: true }, 1_000, stop);
       if (!stop.aborted) this.predictions = predictions;
