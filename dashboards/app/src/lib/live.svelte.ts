@@ -32,6 +32,7 @@ class Live {
 
   private stopping: AbortController | null = null;
   private wanted = new Set<Part>();
+  private reading = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private results = new Map<string, CheckResult>();
   /** Checks of which the server knows more than an event said. */
@@ -60,11 +61,21 @@ class Live {
     for (const part of parts) this.wanted.add(part);
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
-      const now = [...this.wanted];
-      this.wanted.clear();
       this.judge();
-      if (this.stopping && now.length > 0) void this.read(now, this.stopping.signal);
+      this.readWanted();
     }, GATHER_MS);
+  }
+
+  /** One at a time: when the server is slow, wishes wait and become one. */
+  private readWanted() {
+    if (!this.stopping || this.reading || this.wanted.size === 0) return;
+    const now = [...this.wanted];
+    this.wanted.clear();
+    this.reading = true;
+    void this.read(now, this.stopping.signal).finally(() => {
+      this.reading = false;
+      if (this.wanted.size > 0) this.want();
+    });
   }
 
   async refresh(...parts: Part[]): Promise<void> {
