@@ -107,8 +107,8 @@ impl Watcher {
     async fn series(&self) -> Result<BTreeMap<(TenantId, Series), Timestamp>> {
         let mut newest = BTreeMap::new();
         for state in self.parts.desk.states(None).await? {
-            let series = if state.recorded { Series::Recorded(state.check_id) } else { Series::Live };
-            let slot = newest.entry((state.tenant, series)).or_insert(state.last_slot_ms);
+            let series = if state.recorded { Series::Recorded(state.check_id.clone()) } else { Series::Live };
+            let slot = newest.entry((state.tenant.clone(), series)).or_insert(state.last_slot_ms);
             *slot = state.last_slot_ms.max(*slot);
         }
         Ok(newest)

@@ -25,6 +25,8 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 const IDLE: Duration = Duration::from_millis(250);
 /// Changes gather for so long, so that every client is written to a few times a second however many changes there are.
 const GATHER: Duration = Duration::from_millis(150);
+/// So many do not wait for more.
+const CHANGES_MAX: usize = 20_000;
 /// Records before the end of each partition that are read at the start …
 const EARLIER_MAX: i64 = 1_000;
 /// … within this time; else clients read the lists anew.
@@ -85,6 +87,34 @@ async fn ends(relay: &dyn Relay, stop: &CancellationToken) -> Result<Option<Offs
 /// Changes with the times at which the relay took them, and since when they are all.
 type Earlier = (Vec<(Change, Timestamp)>, Timestamp);
 
+/// Changes that wait for company. The first after a quiet while does not wait; the log is read on meanwhile, so that however
+/// much is written to it nobody is told of what was long ago.
+#[derive(Default)]
+struct Gathered {
+    changes: Vec<Change>,
+    told: Option<Instant>,
+}
+
+impl Gathered {
+    /// How long the log may be waited for.
+    fn wait(&self) -> Duration {
+        if self.changes.is_empty() { IDLE } else { self.left() }
+    }
+
+    fn are_due(&self) -> bool {
+        self.changes.len() >= CHANGES_MAX || (!self.changes.is_empty() && self.left().is_zero())
+    }
+
+    fn left(&self) -> Duration {
+        self.told.map_or(Duration::ZERO, |told| GATHER.saturating_sub(told.elapsed()))
+    }
+
+    fn take(&mut self) -> Vec<Change> {
+        self.told = Some(Instant::now());
+        std::mem::take(&mut self.changes)
+    }
+}
+
 struct Feeder {
     live: Live,
     stop: CancellationToken,
@@ -97,23 +127,24 @@ struct Feeder {
 impl Feeder {
     fn run(mut self, relay: &dyn Relay, ends: &Offsets) -> Result<()> {
         let Some(mut consumer) = self.join(relay)? else { return Ok(()) };
-        let mut batch = Batch::default();
+        let (mut batch, mut gathered) = (Batch::default(), Gathered::default());
         let earlier = self.earlier(consumer.as_mut(), ends)?;
         self.live.fill(earlier);
         while !self.stop.is_cancelled() {
-            match consumer.poll(&mut batch, RECORDS_MAX, BYTES_MAX, IDLE) {
+            match consumer.poll(&mut batch, RECORDS_MAX, BYTES_MAX, gathered.wait()) {
                 // Said at once, so that nothing is held back for a partition in which nothing happens.
                 Ok(Polled::Reassigned(_)) => consumer.committed(&self.at()),
-                Ok(Polled::Records) if batch.is_empty() => self.backoff = BACKOFF_MIN,
                 Ok(Polled::Records) => {
-                    self.live.publish(&batch.iter().filter_map(|record| change(&record)).collect::<Vec<_>>());
+                    gathered.changes.extend(batch.iter().filter_map(|record| change(&record)));
                     self.advance(&batch);
-                    consumer.committed(&self.at());
                     self.backoff = BACKOFF_MIN;
-                    self.pause(GATHER);
                 }
                 Err(error) if error.may_retry() => self.wait_after(&error),
                 Err(error) => return Err(error.into()),
+            }
+            if gathered.are_due() {
+                self.live.publish(&gathered.take());
+                consumer.committed(&self.at());
             }
         }
         Ok(())

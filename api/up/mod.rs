@@ -1,5 +1,6 @@
 //! `kizashi up`: opens everything, wires it, says where it is, and drains it in order when told to stop.
 
+mod background;
 mod checks;
 mod configuration;
 mod doors;
@@ -23,6 +24,7 @@ use kizashi_desk::{DeskError, FirstAdministrator};
 use kizashi_http::{AppState, Health, Live, Metrics, Oidc, OidcConfig, Server, Tls};
 use kizashi_model::Clock;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -54,8 +56,9 @@ pub fn command(place: &Place, args: &UpArgs) -> Result<()> {
         loaded.config.http.listen = listen;
     }
     log();
-    let runtime = crate::runtime()?;
-    let outcome = runtime.block_on(run(place, loaded));
+    let (runtime, background) = (crate::runtime()?, background::runtime()?);
+    let outcome = runtime.block_on(run(place, loaded, background.handle()));
+    background.shutdown_timeout(Duration::from_secs(1));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
@@ -69,7 +72,7 @@ pub fn log() {
         .init();
 }
 
-async fn run(place: &Place, loaded: Loaded) -> Result<()> {
+async fn run(place: &Place, loaded: Loaded, background: &Handle) -> Result<()> {
     let signals = Signals::register()?;
     let folder = DataFolder::open(&loaded.data)?;
     let token = folder.token(place.token.as_deref())?;
@@ -87,7 +90,7 @@ async fn run(place: &Place, loaded: Loaded) -> Result<()> {
     let (mut first, mut rest, mut last) = (Tasks::default(), Tasks::default(), Tasks::default());
 
     let checks = Checks::start(&parts, &loaded, &clock, &mut first, &stop_checks, &mut rest, &health, &metrics).await;
-    parts.run(&mut rest, &stop, &health, &clock, &loaded.config);
+    parts.run(&mut rest, background, &stop, &health, &clock, &loaded.config);
     let watcher = Watcher::new(parts.clone(), metrics.clone(), health.register("foresight"));
     rest.add("foresight", foresight::run(watcher, loaded.config.foresight.clone(), stop.clone()));
     let (relay, lake) = (health.register("relay"), health.register("lake"));

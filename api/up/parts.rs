@@ -11,8 +11,10 @@ use kizashi_http::Health;
 use kizashi_lake::Lake;
 use kizashi_model::Clock;
 use kizashi_relay::{Relay, Spool};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::background::giving_way;
 use super::importer::RelayImporter;
 use super::intake;
 use super::tasks::Tasks;
@@ -26,6 +28,7 @@ pub struct Parts {
     pub spool: Arc<Spool>,
     pub desk: Desk,
     pub lake: Lake,
+    /// For what people ask.
     pub engine: Engine,
     pub foresight: Foresight,
 }
@@ -41,43 +44,46 @@ impl Parts {
         let root = folder.path("lake");
         let lake = Lake::open(&root, config.lake.clone()).await.context("lake")?;
         let engine = engine(&root, loaded).context("SQL")?;
-        let foresight = Foresight::new(engine.clone(), registry);
+        // Of its own: what it asks of every tenant, one after the other, must not stand in the way of who looks at a page.
+        let watching = giving_way(|| self::engine(&root, loaded)).context("no thread for foresight")?.context("SQL")?;
+        let foresight = Foresight::new(watching, registry);
         Ok(Self { relay, spool: Arc::new(spool), desk, lake, engine, foresight })
     }
 
-    /// Starts the consumers and the forwarders.
+    /// Starts the consumers and the forwarders, on the threads of `background`.
     pub fn run(
         &self,
         tasks: &mut Tasks,
+        background: &Handle,
         stop: &CancellationToken,
         health: &Arc<Health>,
         clock: &Clock,
         config: &Config,
     ) {
         let ready = |name: &str| health.register(name).ready();
-        tasks.add("the spool's forwarder", {
+        tasks.add_on(background, "the spool's forwarder", {
             let (spool, relay, stop) = (self.spool.clone(), self.relay.clone(), stop.clone());
             async move {
                 spool.forward(relay, stop).await;
                 Ok(())
             }
         });
-        tasks.add("the monitor", {
+        tasks.add_on(background, "the monitor", {
             let (desk, relay, clock, stop, config) =
                 (self.desk.clone(), self.relay.clone(), clock.clone(), stop.clone(), config.monitor.clone());
             async move { kizashi_monitor::run(desk, relay, clock, stop, config).await.context("monitor") }
         });
         ready("monitor");
-        tasks.add("the desk", {
+        tasks.add_on(background, "the desk", {
             let (desk, relay, stop) = (self.desk.clone(), self.relay.clone(), stop.clone());
             async move { desk.consume(relay, stop).await.context("desk") }
         });
-        tasks.add("the outbox", {
+        tasks.add_on(background, "the outbox", {
             let (desk, relay, stop) = (self.desk.clone(), self.relay.clone(), stop.clone());
             async move { desk.forward_outbox(relay, stop).await.context("outbox") }
         });
         ready("desk");
-        tasks.add("the lake", {
+        tasks.add_on(background, "the lake", {
             let (lake, relay, clock, stop) = (self.lake.clone(), self.relay.clone(), clock.clone(), stop.clone());
             async move { kizashi_lake::run(lake, relay, clock, stop).await.context("lake") }
         });

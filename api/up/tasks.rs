@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,16 @@ pub struct Tasks {
 impl Tasks {
     pub fn add(&mut self, name: &'static str, task: impl Future<Output = Result<()>> + Send + 'static) {
         self.set.spawn(async move { (name, task.await) });
+    }
+
+    /// The same on the threads of another runtime.
+    pub fn add_on(
+        &mut self,
+        runtime: &Handle,
+        name: &'static str,
+        task: impl Future<Output = Result<()>> + Send + 'static,
+    ) {
+        self.set.spawn_on(async move { (name, task.await) }, runtime);
     }
 
     /// Waits until `stop` is cancelled or a task ends, which none does before `stop` unless something is wrong.

@@ -1,10 +1,11 @@
 //! `cargo bench`: our figure and the floor's, in the same run. Every line is `name value unit`.
 //!
 //! `KIZASHI_KAFKA=host:port cargo bench` measures over a broker as well. Names after `--` choose: throughput, ticket,
-//! visible, views, sql, idle.
+//! visible, views, sql, idle; and doors, which needs a browser and runs only when it is named (`tests/bench/doors.sh`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod cpu;
+mod doors;
 mod events;
 mod idle;
 mod latency;
@@ -16,6 +17,9 @@ fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|c| c == name);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    if chosen.iter().any(|name| name == "doors") {
+        doors::run(&runtime);
+    }
     for relay in events::relays() {
         println!("# relay: {}", relay.name);
         if wants("throughput") {

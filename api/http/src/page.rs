@@ -47,12 +47,19 @@ impl<T> Page<T> {
 /// # Errors
 /// When the caller asks for none or for more than [`LIMIT_MAX`].
 pub fn limit(asked: Option<usize>) -> Result<usize, Error> {
-    match asked.unwrap_or(LIMIT_DEFAULT) {
-        limit @ 1..=LIMIT_MAX => Ok(limit),
-        other => {
-            Err(Error::parameter("limit", format!("limit is {other}: ask for 1 to {LIMIT_MAX} and follow `next`")))
-        }
+    limit_within(asked, LIMIT_MAX)
+}
+
+/// The same for a list of another bound.
+///
+/// # Errors
+/// When the caller asks for none or for more than `most`.
+pub fn limit_within(asked: Option<usize>, most: usize) -> Result<usize, Error> {
+    let limit = asked.unwrap_or(LIMIT_DEFAULT);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
     }
+    Err(Error::parameter("limit", format!("limit is {limit}: ask for 1 to {most} and follow `next`")))
 }
 
 /// The order of a list. Declared by [`sorts!`].

@@ -138,6 +138,11 @@ impl Writing<'_> {
     /// Commits on `Ok`, rolls back on `Err`. After a failure of the database itself the connection is given up: SQLite may
     /// have rolled back on its own (a full disk does that), and the pool would go on believing in the transaction.
     pub async fn end<T>(self, result: Result<T, DeskError>) -> Result<T, DeskError> {
+        self.end_then(result, |ended| ended).await
+    }
+
+    /// The same; `then` is called with how it ended before another writer's turn comes.
+    pub async fn end_then<T, R>(self, result: Result<T, DeskError>, then: impl FnOnce(Result<T, DeskError>) -> R) -> R {
         let Self { transaction, mut connection, _wake } = self;
         let (result, sound) = match result {
             Ok(value) => match transaction.commit().await {
@@ -149,7 +154,7 @@ impl Writing<'_> {
         if !sound && let Some(doubtful) = connection.take() {
             let _ = doubtful.close().await;
         }
-        result
+        then(result)
     }
 }
 

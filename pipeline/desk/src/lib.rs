@@ -15,6 +15,7 @@ mod outbox;
 mod people;
 mod positions;
 mod statements;
+mod states;
 mod tickets;
 
 use std::path::Path;
@@ -54,6 +55,7 @@ pub struct Desk {
 #[derive(Debug)]
 struct Inner {
     database: Database,
+    states: states::States,
     /// `ce_source` of what leaves this database.
     source: String,
     clock: Clock,
@@ -73,7 +75,8 @@ impl Desk {
         let source = outbox::source(&database).await?;
         let (monitor, tickets) = (Counters::default(), Counters::default());
         let (published, doors) = (AtomicU64::new(0), people::Doors::default());
-        Ok(Self { inner: Arc::new(Inner { database, source, clock, monitor, tickets, published, doors }) })
+        let states = states::States::default();
+        Ok(Self { inner: Arc::new(Inner { database, states, source, clock, monitor, tickets, published, doors }) })
     }
 
     /// Waits for the write under way and closes the file. Calls on other clones fail from then on.

@@ -1,5 +1,7 @@
 //! What the monitor reads and writes here: states, problems and how far its consumer has come, in one transaction.
 
+use std::sync::Arc;
+
 use kizashi_model::{CheckId, ProblemEvent, ProblemPhase, State, TenantId, Timestamp};
 use schemars::JsonSchema;
 use sea_orm::sea_query::OnConflict;
@@ -63,7 +65,13 @@ impl Desk {
     pub async fn load_monitor(&self, consumer: &str) -> Result<MonitorSnapshot, DeskError> {
         let writing = self.inner.database.begin_quietly().await?;
         let snapshot = load(&writing.transaction, consumer).await;
-        writing.end(snapshot).await
+        let keep = |ended: Result<MonitorSnapshot, DeskError>| {
+            if let Ok(snapshot) = &ended {
+                self.inner.states.replace(snapshot.states.iter().map(|held| held.state.clone()));
+            }
+            ended
+        };
+        writing.end_then(snapshot, keep).await
     }
 
     /// Everything or nothing; each problem also goes to the outbox.
@@ -75,33 +83,49 @@ impl Desk {
         let writing =
             if commit.problems.is_empty() { database.begin_quietly().await? } else { database.begin().await? };
         let result = write(&writing.transaction, &commit).await;
-        writing.end(result).await
+        let states = self.inner.states.begin();
+        let keep = |ended: Result<(), DeskError>| ended.map(|()| states.done(commit.states, commit.removed));
+        writing.end_then(result, keep).await
     }
 
     /// States of all checks (of one tenant), by tenant and check; at most 1,000,000.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn states(&self, tenant: Option<&TenantId>) -> Result<Vec<CheckState>, DeskError> {
-        let mut find = check_state::Entity::find()
-            .order_by_asc(check_state::Column::Tenant)
-            .order_by_asc(check_state::Column::CheckId)
-            .limit(STATES_MAX);
-        if let Some(tenant) = tenant {
-            find = find.filter(check_state::Column::Tenant.eq(tenant.as_str()));
+    pub async fn states(&self, tenant: Option<&TenantId>) -> Result<Vec<Arc<CheckState>>, DeskError> {
+        loop {
+            match self.inner.states.all(tenant) {
+                Some(states) => return Ok(states),
+                None => self.read_states().await?,
+            }
         }
-        let rows = find.all(self.inner.database.reader()).await?;
-        rows.into_iter().map(|row| Ok(held(row)?.state)).collect()
     }
 
     /// The state of one check.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn state(&self, tenant: &TenantId, check: &CheckId) -> Result<Option<CheckState>, DeskError> {
-        let key = (tenant.to_string(), check.to_string());
-        let row = check_state::Entity::find_by_id(key).one(self.inner.database.reader()).await?;
-        row.map(|row| Ok(held(row)?.state)).transpose()
+    pub async fn state(&self, tenant: &TenantId, check: &CheckId) -> Result<Option<Arc<CheckState>>, DeskError> {
+        loop {
+            match self.inner.states.one(tenant, check) {
+                Some(state) => return Ok(state),
+                None => self.read_states().await?,
+            }
+        }
+    }
+
+    /// Reads the states into memory, unless another was faster.
+    async fn read_states(&self) -> Result<(), DeskError> {
+        let writing = self.inner.database.begin_quietly().await?;
+        if self.inner.states.are_known() {
+            return writing.end(Ok(())).await;
+        }
+        let rows = check_state::Entity::find().limit(STATES_MAX).all(&writing.transaction).await;
+        let states = rows.map_err(DeskError::from).and_then(|rows| rows.into_iter().map(held).collect());
+        let keep = |ended: Result<Vec<Held>, DeskError>| {
+            ended.map(|states| self.inner.states.replace(states.into_iter().map(|held| held.state)))
+        };
+        writing.end_then(states, keep).await
     }
 
     /// Problems, the newest first; at most `limit`, and never more than [`LIMIT_MAX`].

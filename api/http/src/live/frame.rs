@@ -1,13 +1,12 @@
 //! Some events, rendered once as text of `text/event-stream` for however many clients there are.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use kizashi_model::TenantId;
 
-use super::{Change, Changed};
+use super::Change;
 
 /// At least one event.
 #[derive(Debug)]
@@ -25,10 +24,10 @@ struct Rendered {
 
 impl Frame {
     /// `None` when there is nothing to tell.
-    pub fn of(changes: &[Change]) -> Option<Self> {
+    pub fn of(changes: &[&Change]) -> Option<Self> {
         let mut text = String::new();
         let mut events = Vec::with_capacity(changes.len());
-        for change in worth_telling(changes) {
+        for change in changes {
             let (from, id) = (text.len(), change.id());
             let (name, data) = change.told();
             // Writing to a string cannot fail.
@@ -71,25 +70,11 @@ impl Frame {
     }
 }
 
-/// All but those results that a later one of the same check follows.
-fn worth_telling(changes: &[Change]) -> impl Iterator<Item = &Change> {
-    let mut newest = HashMap::new();
-    for (n, change) in changes.iter().enumerate() {
-        if let Changed::CheckResult(result) = &change.body {
-            newest.insert((&result.tenant, &result.check_id), n);
-        }
-    }
-    let told = move |n: usize, change: &Change| match &change.body {
-        Changed::CheckResult(result) => newest.get(&(&result.tenant, &result.check_id)) == Some(&n),
-        _ => true,
-    };
-    changes.iter().enumerate().filter(move |(n, change)| told(*n, change)).map(|(_, change)| change)
-}
-
 #[cfg(test)]
 mod tests {
     use kizashi_model::{CheckId, CheckResult, State, Timestamp, Topic, TopicPartition};
 
+    use super::super::Changed;
     use super::*;
 
     fn result(tenant: &str, check: &str, offset: i64) -> Change {
@@ -112,9 +97,9 @@ mod tests {
     }
 
     #[test]
-    fn of_several_results_of_a_check_the_newest_is_told_and_each_event_has_one_line_of_data() {
-        let changes = [result("a", "cpu", 1), result("a", "disk:/", 2), result("b", "cpu", 3), result("a", "cpu", 4)];
-        let frame = Frame::of(&changes).unwrap();
+    fn each_event_has_one_line_of_data_and_a_tenant_gets_its_own() {
+        let changes = [result("a", "disk:/", 2), result("b", "cpu", 3), result("a", "cpu", 4)];
+        let frame = Frame::of(&changes.iter().collect::<Vec<_>>()).unwrap();
         let text = String::from_utf8(frame.part(0, None).to_vec()).unwrap();
         let ids: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
         assert_eq!(ids, ["check-results/0/2", "check-results/0/3", "check-results/0/4"]);

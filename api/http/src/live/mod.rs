@@ -6,6 +6,7 @@ mod change;
 mod earlier;
 mod frame;
 mod subscription;
+mod worth;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ pub use change::{Change, Changed};
 use earlier::Earlier;
 use frame::Frame;
 pub use subscription::Subscription;
+use worth::Worth;
 
 /// Events kept for clients that come back.
 const KEPT_EVENTS_MAX: usize = 5_000;
@@ -38,6 +40,7 @@ pub struct Live {
 
 #[derive(Debug)]
 struct Inner {
+    worth: Worth,
     /// What was before the first frame; gone with that.
     earlier: Option<Earlier>,
     kept: VecDeque<Arc<Frame>>,
@@ -66,7 +69,8 @@ impl Live {
     /// One that begins now, with an empty window.
     #[must_use]
     pub fn new() -> Self {
-        let inner = Inner { earlier: None, kept: VecDeque::new(), frames: Some(broadcast::Sender::new(BEHIND_MAX)) };
+        let frames = Some(broadcast::Sender::new(BEHIND_MAX));
+        let inner = Inner { worth: Worth::default(), earlier: None, kept: VecDeque::new(), frames };
         Self { inner: Arc::new(Mutex::new(inner)), filled: watch::Sender::new(true) }
     }
 
@@ -94,11 +98,12 @@ impl Live {
     }
 
     /// Hands the changes to every client, in their order. Of several results of one check only the newest is told: a client
-    /// that watches a replay or an import would be flooded with what is already past.
+    /// that watches a replay or an import would be flooded with what is already past. Nor is every result told that says
+    /// again what its check's last one said, when there are too many of them.
     pub fn publish(&self, changes: &[Change]) {
-        let Some(frame) = Frame::of(changes) else { return };
-        let frame = Arc::new(frame);
         let mut inner = self.lock();
+        let Some(frame) = Frame::of(&inner.worth.of(changes)) else { return };
+        let frame = Arc::new(frame);
         inner.kept.push_back(frame.clone());
         inner.forget();
         if let Some(frames) = &inner.frames {

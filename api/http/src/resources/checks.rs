@@ -1,12 +1,13 @@
 //! Checks: what is configured, and how each stands. A check that was removed stays listed as long as its state is kept.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use kizashi_desk::CheckState;
+use kizashi_model as model;
 use kizashi_model::{CheckId, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -14,10 +15,13 @@ use utoipa::{IntoParams, ToSchema};
 use crate::caller::Caller;
 use crate::error::{Error, Kind, Problem, Refusals};
 use crate::extract::{Path, Query};
-use crate::page::{Page, cursor, limit, not_a_cursor, place, sorts};
+use crate::page::{Page, cursor, limit_within, not_a_cursor, place, sorts};
 use crate::single::{CheckInPath, IfNoneMatch, Tagged};
 use crate::time::Time;
 use crate::{AppState, CheckInfo, names};
+
+/// Checks on a page: they are in memory, and the portal wants all of them at once.
+const CHECKS_MAX: usize = 10_000;
 
 /// A check and its present state.
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,8 +65,8 @@ pub struct Current {
     pub recorded: bool,
 }
 
-impl From<CheckState> for Current {
-    fn from(state: CheckState) -> Self {
+impl From<&CheckState> for Current {
+    fn from(state: &CheckState) -> Self {
         Self {
             state: state.state.into(),
             hard: state.hard,
@@ -71,7 +75,7 @@ impl From<CheckState> for Current {
             slot: Time(state.last_slot_ms),
             stale: state.stale,
             problem_open: state.problem_open,
-            output: state.output,
+            output: state.output.clone(),
             recorded: state.recorded,
         }
     }
@@ -101,33 +105,34 @@ pub struct Filter {
     /// The order: by a field, after a `-` from the highest or newest on.
     #[param(inline)]
     sort: Option<Sort>,
-    /// How many, 1 to 1000; 100 if left out.
-    #[param(minimum = 1, maximum = 1000)]
+    /// How many, 1 to 10000; 100 if left out.
+    #[param(minimum = 1, maximum = 10000)]
     limit: Option<usize>,
     /// `next` of the page before, which was asked for with the same `sort`.
     before: Option<String>,
 }
 
 /// Where a check stands in an order: the smallest comes first.
-type Rank = (i64, TenantId, CheckId);
+type Rank<'a> = (i64, &'a str, &'a str);
 
-fn rank(order: Sort, key: &(TenantId, CheckId), check: &Check) -> Rank {
-    let current = check.current.as_ref();
+fn rank(order: Sort, check: &Known) -> Rank<'_> {
+    let held = check.held();
     let value = match order {
         Sort::ByName => 0,
-        Sort::WorstFirst => match current.map(|now| now.state) {
-            Some(names::State::Critical) => 0,
-            Some(names::State::Unknown) => 1,
-            Some(names::State::Warning) => 2,
-            Some(names::State::Ok) => 3,
+        Sort::WorstFirst => match held.map(|held| held.state) {
+            Some(model::State::Critical) => 0,
+            Some(model::State::Unknown) => 1,
+            Some(model::State::Warning) => 2,
+            Some(model::State::Ok) => 3,
             None => 4,
         },
-        Sort::ChangedLast => current.map_or(i64::MAX, |now| now.since.0.0.saturating_neg()),
+        Sort::ChangedLast => held.map_or(i64::MAX, |held| held.since_ms.0.saturating_neg()),
     };
-    (value, key.0.clone(), key.1.clone())
+    let (tenant, check) = check.key();
+    (value, tenant.as_str(), check.as_str())
 }
 
-fn seen(order: Sort, before: &str) -> Result<Rank, Error> {
+fn seen(order: Sort, before: &str) -> Result<(i64, TenantId, CheckId), Error> {
     let [value, tenant, check] = place::<3>(order, before)?;
     let value = value.parse().map_err(|_| not_a_cursor())?;
     Ok((value, TenantId::new(tenant).map_err(|_| not_a_cursor())?, CheckId::new(check).map_err(|_| not_a_cursor())?))
@@ -144,24 +149,25 @@ pub async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<Check>>, Error> {
     let tenant = caller.tenant(filter.tenant.clone())?;
-    let (limit, order) = (limit(filter.limit)?, filter.sort.unwrap_or_default());
+    let (limit, order) = (limit_within(filter.limit, CHECKS_MAX)?, filter.sort.unwrap_or_default());
     let seen = filter.before.as_deref().map(|before| seen(order, before)).transpose()?;
-    let wanted = |check: &Check| {
-        let by_name = filter.check_id.as_ref().is_none_or(|id| id.as_str() == check.check_id);
-        let by_state = filter.state.is_none_or(|state| check.current.as_ref().is_some_and(|now| now.state == state));
+    let wanted = |check: &Known| {
+        let by_name = filter.check_id.as_ref().is_none_or(|id| id == check.key().1);
+        let by_state = filter.state.is_none_or(|state| check.held().is_some_and(|held| held.state == state.into()));
         by_name && by_state
     };
-    let all = all(&state, tenant.as_ref()).await?.into_iter().filter(|(_, check)| wanted(check));
-    let ranked = all.map(|(key, check)| (rank(order, &key, &check), check));
-    let mut rest: Vec<_> = ranked.filter(|(rank, _)| seen.as_ref().is_none_or(|seen| rank > seen)).collect();
+    let all = known(&state, tenant.as_ref()).await?;
+    let ranked = all.iter().filter(|check| wanted(check)).map(|check| (rank(order, check), check));
+    let seen = seen.as_ref().map(|(value, tenant, check)| (*value, tenant.as_str(), check.as_str()));
+    let mut rest: Vec<_> = ranked.filter(|(rank, _)| seen.is_none_or(|seen| *rank > seen)).collect();
     if order != Sort::ByName {
-        rest.sort_by(|(a, _), (b, _)| a.cmp(b));
+        rest.sort_unstable_by_key(|(rank, _)| *rank);
     }
     rest.truncate(limit + 1);
     let page = Page::of(rest, limit, |((value, tenant, check), _)| {
-        cursor(order, &[value.to_string(), tenant.to_string(), check.to_string()])
+        cursor(order, &[value.to_string(), (*tenant).to_owned(), (*check).to_owned()])
     });
-    Ok(Json(Page { items: page.items.into_iter().map(|(_, check)| check).collect(), next: page.next }))
+    Ok(Json(Page { items: page.items.into_iter().map(|(_, check)| check.shown()).collect(), next: page.next }))
 }
 
 /// Reads one check and how it stands. In its name, write `/` as `~` or as `%2F`.
@@ -188,11 +194,10 @@ pub async fn read(
     caller.within(Some(&tenant))?;
     let check = check.0;
     let info = (state.checks)().into_iter().find(|info| info.tenant == tenant && info.check_id == check);
-    let held = state.desk.state(&tenant, &check).await?;
-    let found = match (info.map(configured), held) {
+    let found = match (info, state.desk.state(&tenant, &check).await?) {
         (None, None) => return Err(Error::new(Kind::NotFound, format!("tenant {tenant} has no check {check}"))),
-        (Some(found), None) => found,
-        (found, Some(held)) => with_state(found, held),
+        (Some(info), None) => Known::Configured(info).shown(),
+        (info, Some(held)) => Known::Held(held, info).shown(),
     };
     Tagged::of(&found)?.answer(&headers)
 }
@@ -201,41 +206,68 @@ pub async fn read(
 ///
 /// # Errors
 /// When the desk cannot be read.
-pub async fn all(state: &AppState, tenant: Option<&TenantId>) -> Result<BTreeMap<(TenantId, CheckId), Check>, Error> {
-    let mut checks = BTreeMap::new();
-    for info in (state.checks)() {
-        if tenant.is_none_or(|tenant| *tenant == info.tenant) {
-            checks.insert((info.tenant.clone(), info.check_id.clone()), configured(info));
+pub async fn all(state: &AppState, tenant: Option<&TenantId>) -> Result<Vec<Check>, Error> {
+    Ok(known(state, tenant).await?.iter().map(Known::shown).collect())
+}
+
+/// A check as it is configured here, as it stands, or both: cheap to look through, and told only when it is wanted.
+enum Known {
+    Configured(CheckInfo),
+    Held(Arc<CheckState>, Option<CheckInfo>),
+}
+
+impl Known {
+    fn key(&self) -> (&TenantId, &CheckId) {
+        match self {
+            Self::Configured(info) => (&info.tenant, &info.check_id),
+            Self::Held(held, _) => (&held.tenant, &held.check_id),
         }
     }
-    for held in state.desk.states(tenant).await? {
-        let key = (held.tenant.clone(), held.check_id.clone());
-        let known = checks.remove(&key);
-        checks.insert(key, with_state(known, held));
+
+    fn held(&self) -> Option<&CheckState> {
+        match self {
+            Self::Configured(_) => None,
+            Self::Held(held, _) => Some(held),
+        }
     }
-    Ok(checks)
+
+    fn info(&self) -> Option<&CheckInfo> {
+        match self {
+            Self::Configured(info) => Some(info),
+            Self::Held(_, info) => info.as_ref(),
+        }
+    }
+
+    /// One that is not configured here is known by its state only.
+    fn shown(&self) -> Check {
+        let ((tenant, check), info, held) = (self.key(), self.info(), self.held());
+        Check {
+            tenant: tenant.to_string(),
+            check_id: check.to_string(),
+            kind: info.map(|info| info.kind.clone()),
+            interval_ms: info.map(|info| info.interval_ms).or(held.map(|held| held.interval_ms)).unwrap_or_default(),
+            enabled: info.is_some_and(|info| info.enabled),
+            current: held.map(Current::from),
+        }
+    }
 }
 
-/// A check with its state; one that is not configured here is known by its state only.
-fn with_state(configured: Option<Check>, held: CheckState) -> Check {
-    let check = configured.unwrap_or_else(|| Check {
-        tenant: held.tenant.to_string(),
-        check_id: held.check_id.to_string(),
-        kind: None,
-        interval_ms: held.interval_ms,
-        enabled: false,
-        current: None,
-    });
-    Check { current: Some(held.into()), ..check }
-}
-
-fn configured(info: CheckInfo) -> Check {
-    Check {
-        tenant: info.tenant.into(),
-        check_id: info.check_id.into(),
-        kind: Some(info.kind),
-        interval_ms: info.interval_ms,
-        enabled: info.enabled,
-        current: None,
+/// What is configured and what has a state, merged in the order of tenant and name.
+async fn known(state: &AppState, tenant: Option<&TenantId>) -> Result<Vec<Known>, Error> {
+    let held = state.desk.states(tenant).await?;
+    let mut configured = (state.checks)();
+    configured.retain(|info| tenant.is_none_or(|tenant| *tenant == info.tenant));
+    configured.sort_unstable_by(|a, b| (&a.tenant, &a.check_id).cmp(&(&b.tenant, &b.check_id)));
+    let mut configured = configured.into_iter().peekable();
+    let mut all = Vec::with_capacity(held.len());
+    for held in held {
+        let key = (&held.tenant, &held.check_id);
+        while let Some(before) = configured.next_if(|info| (&info.tenant, &info.check_id) < key) {
+            all.push(Known::Configured(before));
+        }
+        let info = configured.next_if(|info| (&info.tenant, &info.check_id) == key);
+        all.push(Known::Held(held, info));
     }
+    all.extend(configured.map(Known::Configured));
+    Ok(all)
 }

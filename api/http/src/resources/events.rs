@@ -131,7 +131,8 @@ pub struct Narrow {
 /// `check_result` (CheckResult), `check_removed` (CheckRemoved), `problem` (ProblemChange), `ticket` (TicketChange),
 /// `finding` (Finding), `prediction` (Prediction), and `reset`: what was missed is not known here, so read the lists anew.
 /// Whoever comes back with the id of the last event goes on after it, for some thousand events; a change may be told twice,
-/// never too late. Of several results of one check at once only the newest is told. A client that does not read is told
+/// never too late. Of several results of one check at once only the newest is told. Every new state is told; of results that
+/// repeat the state of their check some hundred a second are, each check in its turn. A client that does not read is told
 /// `reset` and cut off. A comment every 15 s shows that the stream lives.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events",

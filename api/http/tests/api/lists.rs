@@ -77,6 +77,8 @@ fn a_parameter_that_is_wrong_is_named() {
     }
     let problem = server.admin().get("/api/v1/results?limit=5000").problem(400, "invalid-parameter");
     assert_eq!(problem["detail"], "limit is 5000: ask for 1 to 1000 and follow `next`");
+    let problem = server.admin().get("/api/v1/checks?limit=10001").problem(400, "invalid-parameter");
+    assert_eq!(problem["detail"], "limit is 10001: ask for 1 to 10000 and follow `next`");
     for list in ["checks", "problems", "tickets", "findings", "predictions"] {
         for before in ["1~2~3~4", "-slot", "-slot~x~y", "-number~1~2~No", "check_id~x~a~b"] {
             let problem =

@@ -8,6 +8,7 @@ export type CheckResult = Schemas['CheckResult'];
 export type Failure = Schemas['Failure'];
 export type Finding = Schemas['Finding'];
 export type Prediction = Schemas['Prediction'];
+export type ProblemChange = Schemas['ProblemChange'];
 export type ProblemItem = Schemas['ProblemItem'];
 export type Ticket = Schemas['TicketItem'];
 export type SimilarTicket = Schemas['SimilarTicket'];
@@ -132,16 +133,21 @@ interface Items {
   '/api/v1/failures': Failure;
 }
 
+/** Items on a page: the most that the server gives. */
+const PAGE = 1_000;
+const PAGE_OF_CHECKS = 10_000;
+
 /** Every item of a list, page by page, up to `most`. */
 export async function all<P extends keyof Items>(path: P, query: Query, most: number, signal?: AbortSignal): Promise<Items[P][]> {
   const items: Items[P][] = [];
+  const page = path === '/api/v1/checks' ? PAGE_OF_CHECKS : PAGE;
   let before: string | null | undefined = null;
   do {
-    const options: Options = { query: { ...query, limit: Math.min(1000, most - items.length), before } };
+    const options: Options = { query: { ...query, limit: Math.min(page, most - items.length), before } };
     if (signal) options.signal = signal;
-    const page = (await get(path, options)) as { items: Items[P][]; next?: string | null };
-    for (const item of page.items) items.push(item);
-    before = page.next;
+    const found = (await get(path, options)) as { items: Items[P][]; next?: string | null };
+    for (const item of found.items) items.push(item);
+    before = found.next;
   } while (before && items.length < most);
   return items;
 }

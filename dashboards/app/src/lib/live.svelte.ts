@@ -1,7 +1,8 @@
 // What several pages show, kept fresh: by the server's events where it has them, and by asking every ten seconds where not.
 // Pages read the lists; only this file knows where changes come from.
-import { ApiError, type Check, type CheckResult, type Prediction, type Ticket, all, get } from '../api/client';
+import { ApiError, type Check, type CheckResult, type Prediction, type ProblemChange, type Ticket, all, get } from '../api/client';
 import { events } from '../api/events';
+import { newer, told } from './told';
 
 const EVERY_MS = 10_000;
 /** With events the lists are still read anew now and then, so that a lost one does not last. */
@@ -20,6 +21,8 @@ class Live {
   tickets = $state.raw<Ticket[]>([]);
   predictions = $state.raw<Prediction[]>([]);
   loaded = $state(false);
+  /** The checks alone: the list of them waits for nothing else. */
+  checksLoaded = $state(false);
   error = $state.raw<ApiError | null>(null);
   /** When the lists were last known to be right. */
   at = $state(0);
@@ -29,8 +32,11 @@ class Live {
 
   private stopping: AbortController | null = null;
   private wanted = new Set<Part>();
+  private reading = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private results = new Map<string, CheckResult>();
+  /** Checks of which the server knows more than an event said. */
+  private unsure = new Set<string>();
 
   start() {
     if (this.stopping) return;
@@ -44,6 +50,7 @@ class Live {
     this.stopping = null;
     clearTimeout(this.timer);
     this.loaded = false;
+    this.checksLoaded = false;
     this.checks = [];
     this.tickets = [];
     this.predictions = [];
@@ -54,11 +61,21 @@ class Live {
     for (const part of parts) this.wanted.add(part);
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
-      const now = [...this.wanted];
-      this.wanted.clear();
       this.judge();
-      if (this.stopping && now.length > 0) void this.read(now, this.stopping.signal);
+      this.readWanted();
     }, GATHER_MS);
+  }
+
+  /** One at a time: when the server is slow, wishes wait and become one. */
+  private readWanted() {
+    if (!this.stopping || this.reading || this.wanted.size === 0) return;
+    const now = [...this.wanted];
+    this.wanted.clear();
+    this.reading = true;
+    void this.read(now, this.stopping.signal).finally(() => {
+      this.reading = false;
+      if (this.wanted.size > 0) this.want();
+    });
   }
 
   async refresh(...parts: Part[]): Promise<void> {
@@ -88,6 +105,9 @@ class Live {
     } else if (name === 'ticket') {
       const { ticket } = JSON.parse(data) as { ticket: Ticket };
       this.tickets = [ticket, ...this.tickets.filter((other) => other.ticket_key !== ticket.ticket_key || other.tenant !== ticket.tenant)];
+    } else if (name === 'problem') {
+      this.unsure.add(keyOf(JSON.parse(data) as ProblemChange));
+      this.want();
     } else if (name === 'prediction') {
       this.want('predictions');
     } else if (name === 'check_removed') {
@@ -97,25 +117,26 @@ class Live {
     }
   }
 
-  /** Puts the results that came into the list. A new state also has an attempt and a beginning, which only the server knows. */
+  /**
+   * Puts the results that came into the list, at once: the server may still have to judge them. A new state also has an
+   * attempt and perhaps a problem, which only the server knows and is asked for.
+   */
   private judge() {
-    if (this.results.size === 0) return;
-    const results = this.results;
-    this.results = new Map();
-    const changed: Check[] = [];
+    if (this.results.size === 0 && this.unsure.size === 0) return;
+    const { results, unsure } = this;
+    [this.results, this.unsure] = [new Map(), new Set()];
+    const asked: Check[] = [];
     let known = 0;
     this.checks = this.checks.map((check) => {
-      const result = results.get(keyOf(check));
-      if (!result) return check;
-      known += 1;
-      const { current } = check;
-      const same = current?.state === result.state && !current.stale;
-      if (!same || result.state !== 'OK') changed.push(check);
-      if (!current || !same || current.slot >= result.slot) return check;
-      return { ...check, current: { ...current, slot: result.slot, output: result.output } };
+      const key = keyOf(check);
+      const result = results.get(key);
+      if (result) known += 1;
+      const after = result ? told(check, result) : check;
+      if (unsure.has(key) || (result && after.current?.hard === false)) asked.push(after);
+      return after;
     });
-    if (known < results.size || changed.length > ONE_BY_ONE_MAX) this.want('checks');
-    else for (const check of changed) void this.one(check);
+    if (known < results.size || asked.length > ONE_BY_ONE_MAX) this.want('checks');
+    else for (const check of asked) void this.one(check);
   }
 
   private async one(of: Check) {
@@ -123,7 +144,8 @@ class Live {
     const query = { tenant: of.tenant, check_id: of.check_id };
     const page = await get('/api/v1/checks', stop ? { query, signal: stop } : { query }).catch(() => null);
     const fresh = page?.items[0] as Check | undefined;
-    if (fresh && !stop?.aborted) this.checks = this.checks.map((check) => (keyOf(check) === keyOf(of) ? fresh : check));
+    if (!fresh || stop?.aborted) return;
+    this.checks = this.checks.map((check) => (keyOf(check) === keyOf(of) ? newer(check, fresh) : check));
   }
 
   private async read(parts: Part[], stop: AbortSignal) {
@@ -142,7 +164,10 @@ class Live {
   private async part(part: Part, stop: AbortSignal) {
     if (part === 'checks') {
       const checks = await all('/api/v1/checks', {}, CHECKS_MAX, stop);
-      if (!stop.aborted) this.checks = checks;
+      if (stop.aborted) return;
+      const before = new Map(this.checks.map((check) => [keyOf(check), check]));
+      this.checks = checks.map((check) => newer(before.get(keyOf(check)), check));
+      this.checksLoaded = true;
     } else if (part === 'predictions') {
       const predictions = await all('/api/v1/predictions', { open: true }, 1_000, stop);
       if (!stop.aborted) this.predictions = predictions;

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kizashi_desk::{Advance, DeskError, MonitorCommit, Position, Ticket};
+use kizashi_desk::{Advance, CheckState, Desk, DeskError, Held, MonitorCommit, Position, Ticket};
 use kizashi_model::{
-    Event, Offsets, Outcome, ProblemEvent, ProblemPhase, State, TicketEvent, TicketStatus, Topic, TopicPartition,
+    CheckId, Event, Offsets, Outcome, ProblemEvent, ProblemPhase, State, TenantId, TicketEvent, TicketStatus, Topic,
+    TopicPartition,
 };
 use kizashi_relay::{Consumer, Relay, RelayError, StartAt};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Running, World, finding, opened, prediction, problem, recovered, scored, until};
+use crate::support::{NOW, Running, World, finding, opened, prediction, problem, recovered, scored, until};
 
 const AT: TopicPartition = TopicPartition { topic: Topic::CheckResults, partition: 0 };
 
@@ -147,6 +148,52 @@ async fn a_position_that_another_process_moved_refuses_the_whole_commit() {
     assert_eq!(world.desk.outbox_depth().await.unwrap(), 1);
     let position = Position { offsets: Offsets::from_iter([(AT, 1)]), ..Position::default() };
     assert_eq!(world.desk.position("monitor").await.unwrap(), position);
+}
+
+#[tokio::test]
+async fn states_are_told_as_they_were_committed_also_after_a_commit_that_failed() {
+    let mut world = World::new().await;
+    let with = |offset, states: Vec<Held>| MonitorCommit { states, ..commit(offset, vec![]) };
+    world.desk.commit_monitor(with(0, vec![held("cpu", State::Ok), held("web", State::Ok)])).await.unwrap();
+    let told = async |desk: &Desk| {
+        let states = desk.states(None).await.unwrap();
+        states.iter().map(|state| (state.check_id.to_string(), state.state)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&world.desk).await, [("cpu".to_owned(), State::Ok), ("web".to_owned(), State::Ok)]);
+
+    world.desk.commit_monitor(with(0, vec![held("cpu", State::Critical)])).await.unwrap_err();
+    assert_eq!(told(&world.desk).await[0].1, State::Ok, "nothing was committed");
+    let removed = vec![(held("web", State::Ok).state.tenant, held("web", State::Ok).state.check_id)];
+    let both = MonitorCommit { removed, ..with(1, vec![held("cpu", State::Critical), held("disk:/", State::Unknown)]) };
+    world.desk.commit_monitor(both).await.unwrap();
+    let expected = [("cpu".to_owned(), State::Critical), ("disk:/".to_owned(), State::Unknown)];
+    assert_eq!(told(&world.desk).await, expected);
+    let one = held("cpu", State::Critical).state;
+    assert_eq!(world.desk.state(&one.tenant, &one.check_id).await.unwrap().as_deref(), Some(&one));
+    assert!(world.desk.states(Some(&TenantId::new("nobody").unwrap())).await.unwrap().is_empty());
+
+    world.reopen().await;
+    assert_eq!(told(&world.desk).await, expected, "as the database has them");
+}
+
+/// A check as it stands after its first result.
+fn held(check: &str, state: State) -> Held {
+    let state = CheckState {
+        tenant: TenantId::default(),
+        check_id: CheckId::new(check).unwrap(),
+        state,
+        hard: true,
+        attempt: u8::from(!state.is_ok()),
+        since_ms: NOW,
+        last_slot_ms: NOW,
+        first_failing_slot_ms: (!state.is_ok()).then_some(NOW),
+        problem_open: !state.is_ok(),
+        stale: false,
+        interval_ms: 30_000,
+        output: "as it is".to_owned(),
+        recorded: false,
+    };
+    Held { state, partition: 0 }
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! The monitor and the desk end at random moments, share their work, or cannot commit: the outcome is as if nothing had been.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use kizashi_desk::{CheckState, Problem};
 use kizashi_model::{CheckResult, State, TicketStatus};
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +38,7 @@ fn results(dice: &mut Dice) -> Vec<CheckResult> {
     all
 }
 
-type Outcome = (Vec<kizashi_desk::CheckState>, Vec<kizashi_desk::Problem>, Vec<(String, TicketStatus, String)>);
+type Outcome = (Vec<Arc<CheckState>>, Vec<Problem>, Vec<(String, TicketStatus, String)>);
 
 async fn outcome(world: &World) -> Outcome {
     let tickets = world.tickets().await;

@@ -33,7 +33,7 @@ pub struct Checks {
 }
 
 pub async fn read(state: &AppState, tenant: Option<TenantId>) -> Overview {
-    let checks = checks::all(state, tenant.as_ref()).await.map(|all| count(all.into_values()));
+    let checks = checks::all(state, tenant.as_ref()).await.map(|all| count(all.into_iter()));
     let filter = TicketFilter {
         tenant: tenant.clone(),
         status: Some(TicketStatus::Open),
