@@ -45,7 +45,7 @@ fn data_type(of: &DataType) -> DataType {
         DataType::List(item) => DataType::List(field(item)),
         DataType::LargeList(item) => DataType::LargeList(field(item)),
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(field(item), *size),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(self::field).collect()),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),
         DataType::Map(entries, sorted) => DataType::Map(field(entries), *sorted),
         DataType::Dictionary(key, value) => DataType::Dictionary(key.clone(), Box::new(data_type(value))),
         other => other.clone(),
