@@ -47,7 +47,7 @@ pub fn run(runtime: &Runtime) {
         let _ended = Ended(&source.over);
         scope.spawn(|| source.run(runtime, &product));
         let begun = Instant::now();
-        while source.rounds() < BEFORE || product.behind(source.published()) > 0 {
+        while source.rounds() < BEFORE || product.behind(source.published()) > MONITOR_BEHIND_MAX {
             assert!(begun.elapsed() < WITHIN, "the product did not take the first results");
             if source.rounds() >= BEFORE {
                 source.full.store(false, Ordering::Relaxed);
