@@ -225,10 +225,28 @@ export interface paths {
          *     `check_result` (CheckResult), `check_removed` (CheckRemoved), `problem` (ProblemChange), `ticket` (TicketChange),
          *     `finding` (Finding), `prediction` (Prediction), and `reset`: what was missed is not known here, so read the lists anew.
          *     Whoever comes back with the id of the last event goes on after it, for some thousand events; a change may be told twice,
-         *     never too late. Of several results of one check at once only the newest is told. A client that does not read is told
+         *     never too late. Of several results of one check at once only the newest is told. Every new state is told; of results that
+         *     repeat the state of their check some hundred a second are, each check in its turn. A client that does not read is told
          *     `reset` and cut off. A comment every 15 s shows that the stream lives.
          */
         get: operations["events_stream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists failures of checks whose resource has a limit; `from` and `to` are of when they became CRITICAL. */
+        get: operations["predictions_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -721,6 +739,23 @@ export interface paths {
         put?: never;
         /** Opens a resolved or closed ticket again. */
         post: operations["tickets_reopen"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tickets/{tenant}/{number}/similar": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists past tickets of the tenant that resemble this one: the same check's first, then by likeness; at most ten. */
+        get: operations["tickets_similar"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1287,6 +1322,37 @@ export interface components {
             shipped: boolean;
             title?: components["schemas"]["Words"] | null;
         };
+        /** @description A problem that became CRITICAL on a check whose resource has a limit. */
+        Failure: {
+            /** @example disk:/var */
+            check_id: string;
+            failed_at: components["schemas"]["Time"];
+            /** @description True when a prediction for the check had been made before and its deadline had not passed. */
+            foretold: boolean;
+            /**
+             * Format: double
+             * @description Hours from then to the failure.
+             * @example 5.5
+             */
+            lead_hours?: number | null;
+            made_at?: components["schemas"]["Time"] | null;
+            /**
+             * @description What the check said.
+             * @example 97.3 % used
+             */
+            output: string;
+            prediction_id?: string | null;
+            /**
+             * @description File in `queries/predictions`, without `.sql`, of the first such prediction.
+             * @example resource_exhaustion
+             */
+            predictor?: string | null;
+            problem_id: string;
+            /** @description True for imported or replayed recordings. */
+            recorded: boolean;
+            /** @example default */
+            tenant: string;
+        };
         /** @description What is wrong with a dashboard's file. */
         Fault: {
             /**
@@ -1640,6 +1706,44 @@ export interface components {
             next?: string | null;
         };
         /** @description A page of a list. */
+        Page_Failure: {
+            items: {
+                /** @example disk:/var */
+                check_id: string;
+                failed_at: components["schemas"]["Time"];
+                /** @description True when a prediction for the check had been made before and its deadline had not passed. */
+                foretold: boolean;
+                /**
+                 * Format: double
+                 * @description Hours from then to the failure.
+                 * @example 5.5
+                 */
+                lead_hours?: number | null;
+                made_at?: components["schemas"]["Time"] | null;
+                /**
+                 * @description What the check said.
+                 * @example 97.3 % used
+                 */
+                output: string;
+                prediction_id?: string | null;
+                /**
+                 * @description File in `queries/predictions`, without `.sql`, of the first such prediction.
+                 * @example resource_exhaustion
+                 */
+                predictor?: string | null;
+                problem_id: string;
+                /** @description True for imported or replayed recordings. */
+                recorded: boolean;
+                /** @example default */
+                tenant: string;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
         Page_Finding: {
             items: {
                 /** @example url:shop */
@@ -1880,6 +1984,28 @@ export interface components {
                 kind: components["schemas"]["RelationKind"];
                 /** @example current_state */
                 name: string;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_SimilarTicket: {
+            items: {
+                /**
+                 * @description What a person wrote last.
+                 * @example Old logs removed
+                 */
+                comment?: string | null;
+                /**
+                 * Format: double
+                 * @description How alike the titles are, 0 to 1.
+                 * @example 0.84
+                 */
+                likeness: number;
+                ticket: components["schemas"]["TicketItem"];
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
@@ -2517,6 +2643,21 @@ export interface components {
         SignInOptions: {
             oidc?: components["schemas"]["OidcButton"] | null;
         };
+        /** @description A resolved or closed ticket that resembles another one. */
+        SimilarTicket: {
+            /**
+             * @description What a person wrote last.
+             * @example Old logs removed
+             */
+            comment?: string | null;
+            /**
+             * Format: double
+             * @description How alike the titles are, 0 to 1.
+             * @example 0.84
+             */
+            likeness: number;
+            ticket: components["schemas"]["TicketItem"];
+        };
         /**
          * @description The state of a check, in the order of Nagios plugin exit codes.
          * @enum {string}
@@ -3037,7 +3178,7 @@ export interface operations {
                 state?: components["schemas"]["State"];
                 /** @description The order: by a field, after a `-` from the highest or newest on. */
                 sort?: "check_id" | "-state" | "-since";
-                /** @description How many, 1 to 1000; 100 if left out. */
+                /** @description How many, 1 to 10000; 100 if left out. */
                 limit?: number;
                 /** @description `next` of the page before, which was asked for with the same `sort`. */
                 before?: string;
@@ -4340,6 +4481,103 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    predictions_list: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only this tenant.
+                 * @example default
+                 */
+                tenant?: string;
+                /**
+                 * @description Only this check.
+                 * @example disk:/
+                 */
+                check_id?: string;
+                /** @description Only failures that were, or were not, foretold. */
+                foretold?: boolean;
+                /** @description Only what is at or after this time. */
+                from?: components["schemas"]["Time"];
+                /** @description Only what is before this time. */
+                to?: components["schemas"]["Time"];
+                /** @description The order: by a field, after a `-` from the highest or newest on. */
+                sort?: "-failed_at" | "failed_at";
+                /** @description How many, 1 to 1000; 100 if left out. */
+                limit?: number;
+                /** @description `next` of the page before, which was asked for with the same `sort`. */
+                before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of failures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Failure"];
                 };
             };
             /** @description A parameter, the body or the statement is not valid. */
@@ -8101,6 +8339,91 @@ export interface operations {
             };
             /** @description Another request came under this idempotency key */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tickets_similar: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The tenant
+                 * @example default
+                 */
+                tenant: string;
+                /**
+                 * @description The ticket's number within the tenant
+                 * @example 7
+                 */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them: `next` is null */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SimilarTicket"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
