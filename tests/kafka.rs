@@ -29,7 +29,7 @@ fn settings(prefix: &str, more: &str) -> Settings {
 
 fn lane(script: &str, more: &[&str]) {
     let folder = std::env::var("KIZASHI_KAFKA_FOLDER").expect("KIZASHI_KAFKA_FOLDER; tests/lanes/kafka/run.sh sets it");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lanes/kafka").join(script);
+    let script = Path::new("tests/lanes/kafka").join(script);
     assert!(Command::new(script).arg(folder).args(more).status().unwrap().success());
 }
 

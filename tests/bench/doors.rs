@@ -83,7 +83,7 @@ impl Drop for Ended<'_> {
 /// Runs `doors.mjs`, prints what it prints, and publishes the single results that it asks for.
 fn measure(runtime: &Runtime, place: &Place, product: &Product, phase: &str) {
     let mut node = Command::new("node")
-        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/doors.mjs"), phase])
+        .args(["tests/bench/doors.mjs", phase])
         .env("KIZASHI_DOORS_URL", &product.url)
         .env("KIZASHI_DOORS_PASSWORD", PASSWORD)
         .env("KIZASHI_DOORS_PID", product.child.id().to_string())

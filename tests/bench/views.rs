@@ -74,7 +74,7 @@ fn python() -> Option<PathBuf> {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("queries/views")
+    PathBuf::from("queries/views")
 }
 
 fn views() -> Vec<PathBuf> {
@@ -224,7 +224,7 @@ struct DuckDb {
 
 impl DuckDb {
     fn start(python: &Path, lake: &Path) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/views.py");
+        let script = "tests/bench/views.py";
         let mut child = Command::new(python)
             .arg(script)
             .arg(lake)

@@ -169,7 +169,7 @@ mod tests {
     fn every_shipped_file_is_embedded_with_its_tests() {
         let shipped = Registry::load(None).unwrap();
         for kind in [Kind::Detector, Kind::Prediction] {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../queries").join(kind.folder());
+            let folder = Path::new("../../queries").join(kind.folder());
             let on_disk = read_folder(kind, &folder).unwrap();
             assert!(!on_disk.is_empty());
             for query in on_disk {

@@ -21,7 +21,7 @@ fn points(csv: &str) -> Vec<(Timestamp, f64)> {
 
 #[tokio::test]
 async fn the_demo_finds_the_failure_hours_before_it_happens_and_live_is_as_backtest() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ingest/recordings");
+    let folder = Path::new("../../ingest/recordings");
     let csv = std::fs::read_to_string(folder.join("machine_temperature.csv")).unwrap();
     assert!(csv.len() < 500_000);
     let about: toml::Table = std::fs::read_to_string(folder.join("machine_temperature.toml")).unwrap().parse().unwrap();

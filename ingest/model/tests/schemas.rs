@@ -3,14 +3,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kizashi_model::*;
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
 fn path(of: EventType) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schemas").join(format!("{}.json", of.name()))
+    Path::new("schemas").join(format!("{}.json", of.name()))
 }
 
 fn check<B: EventBody + JsonSchema>(example: &B) {

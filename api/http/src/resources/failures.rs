@@ -73,7 +73,7 @@ ORDER BY {order}";
 
 /// Lists failures of checks whose resource has a limit; `from` and `to` are of when they became CRITICAL.
 #[utoipa::path(
-    get, path = "/api/v1/failures", tag = "predictions", params(Filter),
+    get, path = "/api/v1/failures", operation_id = "failures_list", tag = "predictions", params(Filter),
     responses((status = 200, description = "A page of failures", body = Page<Failure>), Refusals)
 )]
 pub async fn list(

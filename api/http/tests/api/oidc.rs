@@ -357,7 +357,7 @@ fn a_role_that_only_the_userinfo_tells_is_taken_from_there_if_it_is_the_same_per
 fn every_refusal_has_its_words_in_both_languages() {
     let codes = ["state", "denied", "provider", "token", "role", "unknown", "disabled", "busy", "failed"];
     for language in ["en", "ja"] {
-        let file = format!("{}/../../dashboards/app/src/messages/{language}.json", env!("CARGO_MANIFEST_DIR"));
+        let file = format!("../../dashboards/app/src/messages/{language}.json");
         let words: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         for code in codes {
             assert!(words[format!("refused.oidc_{code}")].is_string(), "{code} in {language}");

@@ -7,7 +7,7 @@ use ureq::http::Method;
 use crate::fixture::Server;
 
 fn dist() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dashboards/dist")
+    Path::new("../../dashboards/dist").to_owned()
 }
 
 /// The names in `assets/`, without the compressed copies.

@@ -33,7 +33,7 @@ fn two_tenants() -> (Server, Client) {
     let result = json!({ "kind": "ping", "slot": at(0), "state": "OK" });
     let finding = json!({ "finding_id": "f", "metric": "m", "slot": at(0), "severity": "WARNING", "evidence": "{}" });
     let prediction = json!({ "prediction_id": "p", "phase": "made", "made_at": at(0), "evidence": "{}" });
-    let sample = json!({ "metric": "m", "slot": at(0), "value": 1.5 });
+    let sample = json!({ "metric": "m", "slot": at(0), "value": 1.5, "limit_value": 100.0 });
     let past =
         json!({ "problem_id": "x", "phase": "opened", "state": "CRITICAL", "first_failing_slot": at(0), "at": at(0) });
     let setup = Setup::default()
