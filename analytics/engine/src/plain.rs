@@ -38,7 +38,8 @@ fn field(of: &FieldRef) -> FieldRef {
     Arc::new(of.as_ref().clone().with_data_type(data_type(of.data_type())))
 }
 
-fn data_type(of: &DataType) -> DataType {
+/// What a client gives or gets in place of one of our types.
+pub(crate) fn data_type(of: &DataType) -> DataType {
     match of {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,

@@ -133,7 +133,7 @@ fn description(plan: &LogicalPlan) -> Result<Description, QueryError> {
     if last > PARAMETERS_MAX {
         return Err(QueryError::limit(Limit::Terms, format!("at most {PARAMETERS_MAX} parameters are possible")));
     }
-    let of = |number| numbered.get(&number).and_then(|of| (*of).clone()).unwrap_or(DataType::Null);
+    let of = |number| numbered.get(&number).and_then(|of| of.as_ref()).map_or(DataType::Null, plain::data_type);
     Ok(Description { parameters: (1..=last).map(of).collect(), schema: plain::schema(plan.schema().inner()) })
 }
 

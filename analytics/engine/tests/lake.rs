@@ -3,11 +3,14 @@
 
 mod support;
 
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
 use kizashi_engine::{
     Causal, Engine, EngineConfig, Limit, Parameters, QueryError, ScalarValue, Scope, rows, timestamp,
 };
-use kizashi_model::Timestamp;
 use kizashi_model::tables::Table;
+use kizashi_model::{TenantId, Timestamp};
 use support::{Lake, result, rows_of, sample};
 
 #[tokio::test]
@@ -232,4 +235,24 @@ async fn the_rows_of_a_window_that_share_one_buffer_are_counted_once() {
     let engine = Engine::builder(lake.root(), config).rows(Table::CheckResults, slices).open().unwrap();
     let sql = "select max(o), max(n) from (select output as o, count(*) over () as n from check_results)";
     assert_eq!(rows_of(&engine.session(Scope::All), sql).await, format!("{text},20000"));
+}
+
+#[tokio::test]
+async fn texts_are_described_taken_and_given_as_plain_texts() {
+    let lake = Lake::new();
+    lake.write(Table::Samples, &[sample("a", "disk", 1, 1.0)]).await;
+    let sql = "select tenant, array_agg(check_id) as checks from samples where check_id <> $1 group by tenant";
+    for scope in [Scope::All, Scope::Tenant(TenantId::new("a").unwrap())] {
+        let session = lake.engine().session(scope);
+        let described = session.description(sql).await.unwrap();
+        assert_eq!(described.parameters, [DataType::Utf8]);
+        let given = Parameters::from([("1".to_owned(), ScalarValue::from("web"))]);
+        let result = session.query_with(sql, &given, Causal::No).await.unwrap();
+        assert_eq!(result.rows(), 1);
+        let types = |schema: &Schema| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        let texts = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
+        assert_eq!(types(&result.schema), [DataType::Utf8, texts]);
+        assert_eq!(types(&described.schema), types(&result.schema));
+        assert!(result.batches.iter().all(|batch| types(&batch.schema()) == types(&result.schema)));
+    }
 }
