@@ -18,13 +18,14 @@ with per_state as (
     from check_results
     group by tenant, check_id, state
 ),
+-- A run that another state interrupted starts where `run` finds it; with its only result, if both came for one slot.
 latest as (
-    select *
+    select *, case when first_slot < before then slot else first_slot end as run_start
     from (
         select
             *,
-            row_number() over (partition by tenant, check_id order by slot desc) as newest,
-            lead(slot) over (partition by tenant, check_id order by slot desc) as before
+            row_number() over (partition by tenant, check_id order by slot desc, state) as newest,
+            lead(slot) over (partition by tenant, check_id order by slot desc, state) as before
         from per_state
     )
     where newest = 1
@@ -44,7 +45,7 @@ said as (
         l.check_id,
         l.state,
         l.slot,
-        l.first_slot,
+        l.run_start,
         last_value(r.kind order by r.lateness_ms) as kind,
         last_value(r.output order by r.lateness_ms) as output,
         max(r.lateness_ms) as lateness_ms,
@@ -52,13 +53,13 @@ said as (
         last_value(r.recorded order by r.lateness_ms) as recorded
     from latest l
     join check_results r on r.slot = l.slot and r.check_id = l.check_id and r.tenant = l.tenant and r.state = l.state
-    group by l.tenant, l.check_id, l.state, l.slot, l.first_slot
+    group by l.tenant, l.check_id, l.state, l.slot, l.run_start
 ),
 measured as (
-    select l.tenant, l.check_id, l.state, l.slot, l.first_slot, l.kind, l.output, l.lateness_ms, l.interval_ms, l.recorded, count(s.metric) as metrics
+    select l.tenant, l.check_id, l.state, l.slot, l.run_start, l.kind, l.output, l.lateness_ms, l.interval_ms, l.recorded, count(s.metric) as metrics
     from said l
     left join samples s on s.slot = l.slot and s.check_id = l.check_id and s.tenant = l.tenant
-    group by l.tenant, l.check_id, l.state, l.slot, l.first_slot, l.kind, l.output, l.lateness_ms, l.interval_ms, l.recorded
+    group by l.tenant, l.check_id, l.state, l.slot, l.run_start, l.kind, l.output, l.lateness_ms, l.interval_ms, l.recorded
 ),
 -- The monitor's rule: silence is borne for two intervals and 15 seconds.
 judged as (
@@ -83,7 +84,7 @@ select
     l.kind,
     case when l.stale then 'UNKNOWN' else l.state end as state,
     l.state as last_state,
-    case when l.stale and l.state <> 'UNKNOWN' then l.overdue_at else coalesce(r.since, l.first_slot) end as since,
+    case when l.stale and l.state <> 'UNKNOWN' then l.overdue_at else coalesce(r.since, l.run_start) end as since,
     l.slot,
     l.stale,
     l.output,
