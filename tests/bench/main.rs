@@ -8,6 +8,7 @@ mod cpu;
 mod doors;
 mod events;
 mod idle;
+mod lake;
 mod latency;
 mod statements;
 mod throughput;

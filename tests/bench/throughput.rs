@@ -2,16 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use kizashi_lake::{Lake, LakeConfig};
 use kizashi_model::{Offsets, Timestamp, Topic, TopicPartition};
 use kizashi_relay::{Batch, Polled};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{ClientConfig, Message as _};
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 
 use crate::cpu;
 use crate::events::{Measured, clock, event, place};
+use crate::lake::{commit, median};
 
 const ROWS: u64 = 1_000_000;
 const PUBLISH: u64 = 5_000;
@@ -49,11 +48,6 @@ fn measure(work: impl FnOnce() -> u64) -> f64 {
     let used = cpu::time("self") - cpu;
     println!("#   {rows} rows, {:.2} s wall, {:.2} s CPU", wall.elapsed().as_secs_f64(), used.as_secs_f64());
     rows as f64 / used.as_secs_f64()
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
 }
 
 fn bare_rdkafka(broker: &str, topic: &str, run: u32) -> u64 {
@@ -95,16 +89,6 @@ fn bare_port(place: &crate::events::Place, goal: &Offsets, run: u32) -> u64 {
 }
 
 fn to_lake(runtime: &Runtime, place: &crate::events::Place, goal: &Offsets, run: u32) -> u64 {
-    runtime.block_on(async {
-        let lake = Lake::open(&place.folder.path().join(format!("lake-{run}")), LakeConfig::default()).await.unwrap();
-        let (stop, mut committed) = (CancellationToken::new(), lake.progress());
-        let running = kizashi_lake::run(lake.clone(), place.relay.clone(), clock(), stop.clone());
-        let reached = async {
-            tokio::time::timeout(WITHIN, committed.wait_for(|at| at.reached(goal))).await.unwrap().unwrap();
-            stop.cancel();
-        };
-        let (ran, ()) = tokio::join!(running, reached);
-        ran.unwrap();
-    });
+    runtime.block_on(commit(place, &place.folder.path().join(format!("lake-{run}")), goal));
     ROWS
 }

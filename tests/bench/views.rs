@@ -6,18 +6,17 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kizashi_engine::{Engine, EngineConfig, Scope};
-use kizashi_lake::{Lake, LakeConfig};
 use kizashi_model::{
     CheckId, Event, Outcome, Prediction, PredictionPhase, State, TenantId, TicketAction, TicketEvent, TicketKind,
     TicketStatus, Timestamp, Topic,
 };
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 
 use crate::events::{Measured, Place, clock, event, place, result};
+use crate::lake::{commit, median};
 
 const RESULTS: u64 = 1_000_000;
 const TICKETS: i64 = 50_000;
@@ -25,7 +24,6 @@ const PREDICTIONS: i64 = 20_000;
 const REJECTS: i64 = 20_000;
 const PUBLISH: u64 = 5_000;
 const RUNS: usize = 5;
-const WITHIN: Duration = Duration::from_secs(600);
 
 pub fn run(runtime: &Runtime) {
     let Some(python) = python() else {
@@ -84,11 +82,6 @@ fn views() -> Vec<PathBuf> {
     files
 }
 
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
-}
-
 /// A lake of results with their samples, tickets, predictions and rejects, committed and merged as the product does it.
 fn fill(runtime: &Runtime, place: &Place) {
     let start = Timestamp(clock().now().0 - 3 * 3_600_000);
@@ -107,15 +100,7 @@ fn fill(runtime: &Runtime, place: &Place) {
     }
     runtime.block_on(async {
         let goal = place.relay.end_offsets(&Topic::ALL).await.unwrap();
-        let lake = Lake::open(&place.folder.path().join("lake"), LakeConfig::default()).await.unwrap();
-        let (stop, mut committed) = (CancellationToken::new(), lake.progress());
-        let running = kizashi_lake::run(lake.clone(), place.relay.clone(), clock(), stop.clone());
-        let reached = async {
-            tokio::time::timeout(WITHIN, committed.wait_for(|at| at.reached(&goal))).await.unwrap().unwrap();
-            stop.cancel();
-        };
-        let (ran, ()) = tokio::join!(running, reached);
-        ran.unwrap();
+        let lake = commit(place, &place.folder.path().join("lake"), &goal).await;
         lake.maintain(clock().now()).await.unwrap();
     });
 }

@@ -56,7 +56,7 @@ impl Listed for Failure {
 SELECT tenant, check_id, problem_id, failed_at, output, foretold, predictor, prediction_id, made_at, lead_hours, recorded
 FROM failures_foretold
 WHERE ($check_id IS NULL OR check_id = $check_id)
-  AND ($foretold IS NULL OR cast(foretold AS text) = $foretold)
+  AND ($foretold IS NULL OR foretold = $foretold)
   AND ($from IS NULL OR failed_at >= $from)
   AND ($to IS NULL OR failed_at < $to)
   AND {after}
@@ -83,7 +83,7 @@ pub async fn list(
 ) -> Result<Json<Page<Failure>>, Error> {
     let bind = Bind::default()
         .text("check_id", filter.check_id.as_ref())
-        .text("foretold", filter.foretold)
+        .flag("foretold", filter.foretold)
         .span(filter.from, filter.to);
     let order = filter.sort.unwrap_or_default();
     page(&state, caller.scope(filter.tenant)?, order, filter.limit, filter.before.as_deref(), bind).await.map(Json)

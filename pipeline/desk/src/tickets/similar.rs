@@ -46,10 +46,10 @@ impl Desk {
             .limit(COMPARED)
             .all(db)
             .await?;
-        let pairs = pairs(&of.title);
+        let wanted = pairs(&of.title);
         let mut alike: Vec<(bool, f64, ticket::Model)> = past
             .into_iter()
-            .map(|row| (row.check_id == of.check_id, likeness(&pairs, &self::pairs(&row.title)), row))
+            .map(|row| (row.check_id == of.check_id, likeness(&wanted, &pairs(&row.title)), row))
             .filter(|(_, likeness, _)| *likeness >= LIKENESS_MIN)
             .collect();
         // Stable, so that the newest stays first among equals.
