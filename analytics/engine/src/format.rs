@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::JsonArray;
@@ -15,6 +15,8 @@ use arrow::util::pretty::pretty_format_batches_with_options;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
+
+use crate::retype::{recast, retyped};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -161,22 +163,15 @@ impl<W: Write + Send> Writer<W> {
 
 /// Times without a zone are UTC here, and those of another zone are shown in UTC too.
 fn in_utc(schema: &SchemaRef) -> SchemaRef {
-    let utc = |field: &Arc<Field>| match field.data_type() {
-        DataType::Timestamp(unit, _) => {
-            Arc::new(field.as_ref().clone().with_data_type(DataType::Timestamp(*unit, Some("UTC".into()))))
-        }
-        _ => field.clone(),
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(utc).collect::<Vec<_>>()))
+    retyped(schema, |of| match of {
+        DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, Some("UTC".into())),
+        other => other.clone(),
+    })
 }
 
 /// CSV has no nested values: they are written as text.
 fn flat(schema: &SchemaRef) -> SchemaRef {
-    let flat = |field: &Arc<Field>| match field.data_type().is_nested() {
-        true => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
-        false => field.clone(),
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(flat).collect::<Vec<_>>()))
+    retyped(schema, |of| if of.is_nested() { DataType::Utf8 } else { of.clone() })
 }
 
 fn as_text(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
@@ -187,18 +182,7 @@ fn as_text(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 }
 
 fn adapted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let columns: Result<Vec<ArrayRef>, ArrowError> = batch
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(|(column, field)| match column.data_type() {
-            same if same == field.data_type() => Ok(column.clone()),
-            nested if nested.is_nested() => as_text(column),
-            _ => cast(column, field.data_type()),
-        })
-        .collect();
-    let rows = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(schema.clone(), columns?, &rows)
+    recast(batch, schema, |column, to| if column.data_type().is_nested() { as_text(column) } else { cast(column, to) })
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod parameters;
 mod plain;
 mod postgres;
 mod read_only;
+pub mod retype;
 pub mod rows;
 mod run;
 mod session;

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::error::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
+
+use crate::retype::retyped;
 
 /// The plan, with a last step that makes views plain where there are any.
 pub(crate) fn apply(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -30,8 +32,7 @@ pub(crate) fn apply(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPla
 
 /// What a client gets to see of columns.
 pub(crate) fn schema(of: &SchemaRef) -> SchemaRef {
-    let fields: Vec<FieldRef> = of.fields().iter().map(field).collect();
-    Arc::new(Schema::new_with_metadata(fields, of.metadata().clone()))
+    retyped(of, data_type)
 }
 
 fn field(of: &FieldRef) -> FieldRef {
@@ -55,7 +56,7 @@ pub(crate) fn data_type(of: &DataType) -> DataType {
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::Field;
+    use arrow::datatypes::{Field, Schema};
 
     use super::*;
 

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow_pg::datatypes::arrow_schema_to_pg_fields;
 use arrow_pg::encoder::{Encoder, encode_value};
+use kizashi_engine::retype::{recast, retyped};
 use kizashi_sql::Rows;
 use pgwire::api::portal::Format;
 use pgwire::api::results::FieldInfo;
@@ -29,13 +30,10 @@ pub fn fields(schema: &Schema, format: &Format) -> PgWireResult<Arc<Vec<FieldInf
 
 /// What rows look like on their way: times with a zone in the session's.
 pub fn shape(schema: &Schema, zone: &str) -> SchemaRef {
-    let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::Timestamp(unit, Some(_)) => {
-            Arc::new(field.as_ref().clone().with_data_type(DataType::Timestamp(*unit, Some(zone.into()))))
-        }
-        _ => field.clone(),
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+    retyped(schema, |of| match of {
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some(zone.into())),
+        other => other.clone(),
+    })
 }
 
 /// A statement's rows.
@@ -84,7 +82,8 @@ impl Answer {
                 return Err(error::error("54000", TOO_MANY));
             }
             self.left -= batch.num_rows();
-            self.batch = Some((self.shaped(&batch)?, 0));
+            let shaped = recast(&batch, &self.shape, |column, to| cast(column, to));
+            self.batch = Some((shaped.map_err(|why| error::error("XX000", why.to_string()))?, 0));
         }
     }
 
@@ -95,17 +94,5 @@ impl Answer {
             encode_value(encoder, column, 0, field, info)?;
         }
         Ok(true)
-    }
-
-    fn shaped(&self, batch: &RecordBatch) -> PgWireResult<RecordBatch> {
-        let column = |(column, field): (&ArrayRef, &Arc<Field>)| match column.data_type() == field.data_type() {
-            true => Ok(column.clone()),
-            false => cast(column, field.data_type()),
-        };
-        let columns = batch.columns().iter().zip(self.shape.fields()).map(column).collect::<Result<Vec<_>, _>>();
-        let rows = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        columns
-            .and_then(|columns| RecordBatch::try_new_with_options(self.shape.clone(), columns, &rows))
-            .map_err(|why| error::error("XX000", why.to_string()))
     }
 }

@@ -15,6 +15,7 @@ use arrow::ipc::reader::{StreamReader, read_dictionary, read_record_batch};
 use arrow::ipc::writer::{StreamEncoder, StreamWriter};
 use arrow::ipc::{MessageHeader, root_as_message};
 use bytes::{Buf as _, Bytes};
+use kizashi_engine::retype::{recast, retyped};
 use kizashi_engine::{Limit, Parameters, QueryError, ScalarValue};
 
 use crate::frame::{FrameError, Kind};
@@ -26,12 +27,10 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 
 /// Columns as they are sent: names that stand in a dictionary are written out, for readers do not expect it.
 pub fn plain(schema: &Schema) -> SchemaRef {
-    let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::Dictionary(_, of) => Arc::new(field.as_ref().clone().with_data_type(of.as_ref().clone())),
-        _ => field.clone(),
-    };
-    let fields: Vec<_> = schema.fields().iter().map(field).collect();
-    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+    retyped(schema, |of| match of {
+        DataType::Dictionary(_, names) => names.as_ref().clone(),
+        other => other.clone(),
+    })
 }
 
 /// Makes the messages of one stream.
@@ -63,20 +62,11 @@ impl Encoder {
     /// # Errors
     /// When one row alone is larger than a frame can hold.
     pub fn rows(&mut self, piece: &RecordBatch) -> Result<Vec<Buffer>, QueryError> {
-        let encoded = self.written_out(piece).and_then(|piece| self.stream.encode(&piece));
+        let encoded =
+            recast(piece, &self.schema, |column, to| cast(column, to)).and_then(|piece| self.stream.encode(&piece));
         let pieces = encoded.map_err(|error| QueryError::internal(&error))?;
         fits(pieces.iter().map(Buffer::len).sum())?;
         Ok(pieces)
-    }
-
-    fn written_out(&self, piece: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let column = |(column, field): (&ArrayRef, &Arc<Field>)| match column.data_type() == field.data_type() {
-            true => Ok(column.clone()),
-            false => cast(column, field.data_type()),
-        };
-        let columns = piece.columns().iter().zip(self.schema.fields()).map(column).collect::<Result<_, _>>()?;
-        let rows = arrow::array::RecordBatchOptions::new().with_row_count(Some(piece.num_rows()));
-        RecordBatch::try_new_with_options(self.schema.clone(), columns, &rows)
     }
 }
 
