@@ -17,6 +17,9 @@ pub struct EngineConfig {
     pub memory_mb: u64,
     /// Memory of all statements together, in MB.
     pub memory_total_mb: u64,
+    /// Memory for rows of small files of one table, in MB, kept because to open such a file takes longer than to look
+    /// through its rows. With 0 every file is read from disk.
+    pub hot_mb: u64,
     /// Disk that one statement may use for sorting and joining, in MB.
     pub spill_mb: u64,
     /// How long a statement may run.
@@ -47,6 +50,7 @@ impl Default for EngineConfig {
         Self {
             memory_mb: 128,
             memory_total_mb: 256,
+            hot_mb: 32,
             spill_mb: 512,
             timeout: Span::from_secs(30),
             rows_max: 10_000,

@@ -151,10 +151,11 @@ impl EngineBuilder {
         let plain = Library { base: base.clone(), sources: collect(empty)?, views: views.clone(), system: None };
         let relations = relations(Arc::new(plain), runtime, &threads)?;
         let view_costs = costs(&views)?;
+        let hot_bytes = EngineConfig::bytes(self.config.hot_mb) as u64;
         let sources = Table::ALL.into_iter().map(|table| {
             let source = match self.rows.remove(&table) {
                 Some(rows) => memory(table, rows)?,
-                None => Source::Delta(DeltaSource::new(&self.lake_root, table)),
+                None => Source::Delta(DeltaSource::new(&self.lake_root, table, hot_bytes)),
             };
             Ok((table, source))
         });

@@ -6,6 +6,7 @@
 mod bounded;
 mod catalog;
 mod causal;
+mod committed;
 mod compact;
 pub mod config;
 mod describe;

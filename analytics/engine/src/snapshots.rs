@@ -10,16 +10,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::empty::EmptyTable;
-use deltalake_core::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
-use deltalake_core::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use kizashi_model::tables::Table;
 use tokio::sync::Mutex;
-use url::Url;
 
 use crate::QueryError;
+use crate::committed::{Committed, Hot, Log};
+use crate::retype::retyped;
 
 /// What a statement reads of one table.
 #[derive(Clone, Debug)]
@@ -48,13 +48,17 @@ impl Source {
 
 pub(crate) struct DeltaSource {
     table: Table,
+    schema: SchemaRef,
     root: PathBuf,
+    /// Memory for the rows of small files.
+    hot_bytes_max: u64,
     /// Held while refreshing: at most one refresh per table at a time.
     loaded: Mutex<Option<Loaded>>,
 }
 
 struct Loaded {
-    delta: DeltaTable,
+    log: Log,
+    hot: Hot,
     pinned: Pinned,
 }
 
@@ -65,22 +69,24 @@ impl std::fmt::Debug for DeltaSource {
 }
 
 impl DeltaSource {
-    pub fn new(lake_root: &Path, table: Table) -> Self {
-        Self { table, root: lake_root.join(table.name()), loaded: Mutex::new(None) }
+    pub fn new(lake_root: &Path, table: Table, hot_bytes_max: u64) -> Self {
+        let schema = retyped(&table.schema(), inside);
+        let root = lake_root.join(table.name());
+        Self { table, schema, root, hot_bytes_max, loaded: Mutex::new(None) }
     }
 
     async fn pin(&self) -> Result<Pinned, QueryError> {
         let mut loaded = self.loaded.lock().await;
         if let Some(loaded) = loaded.as_ref()
-            && self.is_newest(loaded.pinned.version)
+            && loaded.log.is_newest()
         {
             return Ok(loaded.pinned.clone());
         }
         if loaded.is_none() && !self.root.join("_delta_log").is_dir() {
-            return Ok(Pinned { version: None, provider: Arc::new(EmptyTable::new(self.table.schema())) });
+            return Ok(Pinned { version: None, provider: Arc::new(EmptyTable::new(self.schema.clone())) });
         }
         // Taken out, so that a refresh that fails or is abandoned leaves nothing half done: the next one opens anew.
-        let refreshed = self.refresh(loaded.take().map(|l| l.delta)).await.map_err(|error| {
+        let refreshed = self.refresh(loaded.take()).await.map_err(|error| {
             let (table, at) = (self.table.name(), self.root.display());
             tracing::error!(table, %error, "the table {table} at {at} cannot be read: {error}");
             QueryError::Internal(format!("the table {table} cannot be read at the moment; the product's log says why"))
@@ -90,36 +96,29 @@ impl DeltaSource {
         Ok(pinned)
     }
 
-    /// Commits are numbered without gaps, so no next commit means that ours is the newest. That ours is still there tells
-    /// it from a log whose old commits, the next one included, were cleaned away.
-    fn is_newest(&self, version: Option<i64>) -> bool {
-        let Some(version) = version else {
-            return false;
+    async fn refresh(&self, known: Option<Loaded>) -> Result<Loaded, String> {
+        let (mut log, mut hot) = known.map_or((None, Hot::default()), |known| (Some(known.log), known.hot));
+        if let Some(known) = &mut log
+            && !known.catch_up()?
+        {
+            log = None;
+        }
+        let log = match log {
+            Some(log) => log,
+            None => Log::open(&self.root, self.schema.clone()).await?,
         };
-        let commit = |v: i64| self.root.join("_delta_log").join(format!("{v:020}.json"));
-        commit(version).exists() && !commit(version + 1).exists()
+        hot.keep(&self.root, &self.schema, log.files.values(), self.hot_bytes_max);
+        let provider = Arc::new(Committed::new(self.schema.clone(), &log, &hot));
+        let pinned = Pinned { version: Some(log.version), provider };
+        Ok(Loaded { log, hot, pinned })
     }
+}
 
-    async fn refresh(&self, known: Option<DeltaTable>) -> Result<Loaded, DeltaTableError> {
-        let mut delta = match known {
-            Some(known) => known,
-            None => {
-                let url = Url::from_directory_path(&self.root)
-                    .map_err(|()| DeltaTableError::generic("the lake's path is not absolute"))?;
-                DeltaTableBuilder::from_url(url)?.build()?
-            }
-        };
-        delta.update_state().await?;
-        let state = delta.snapshot()?;
-        let version = i64::try_from(state.version()).ok();
-        let config = DeltaScanConfig {
-            file_column_name: None,
-            wrap_partition_values: false,
-            enable_parquet_pushdown: true,
-            schema_force_view_types: true,
-            schema: None,
-        };
-        let scan = DeltaScanNext::new(state.snapshot().clone(), config)?;
-        Ok(Loaded { pinned: Pinned { version, provider: Arc::new(scan) }, delta })
+/// Texts and bytes are views inside, see [`crate::plain`].
+fn inside(of: &DataType) -> DataType {
+    match of {
+        DataType::Utf8 => DataType::Utf8View,
+        DataType::Binary => DataType::BinaryView,
+        other => other.clone(),
     }
 }

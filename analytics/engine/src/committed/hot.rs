@@ -1,0 +1,134 @@
+//! The rows of small files, kept in memory: commits of a second leave many, and to open one costs more than to look through
+//! its rows. A data file never changes, so what is kept is true as long as the file is part of the table.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{max, max_string_view, min, min_string_view};
+use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+
+use super::file::{DataFile, constant};
+
+/// Larger files are read where they are: of them a statement reads the part that it needs.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Rows that are left out or read together.
+const BATCH_ROWS: usize = 1_024;
+
+/// Rows in memory, and what is known of them.
+#[derive(Debug)]
+pub(crate) struct HotRows {
+    /// With all columns of the table.
+    pub rows: RecordBatch,
+    pub statistics: Arc<Statistics>,
+}
+
+#[derive(Debug)]
+pub(crate) struct HotFile {
+    pub rows: Vec<HotRows>,
+    /// In memory, as far as it can be told: batches share the texts of their file.
+    bytes: u64,
+}
+
+/// Those of one table.
+#[derive(Debug, Default)]
+pub(crate) struct Hot {
+    files: HashMap<String, Arc<HotFile>>,
+}
+
+impl Hot {
+    /// Keeps the small ones among `files`, the newest first, as far as `bytes_max` allows. One that cannot be read is left
+    /// to the statement that needs it, which says why.
+    pub fn keep<'f>(
+        &mut self,
+        root: &Path,
+        schema: &SchemaRef,
+        files: impl Iterator<Item = &'f Arc<DataFile>>,
+        bytes_max: u64,
+    ) {
+        let mut small: Vec<&Arc<DataFile>> = files.filter(|file| file.meta.size <= FILE_BYTES_MAX).collect();
+        small.sort_unstable_by_key(|file| std::cmp::Reverse((file.meta.last_modified, &file.path)));
+        let (mut before, mut total) = (std::mem::take(&mut self.files), 0);
+        for file in small {
+            let kept = before.remove(&file.path).or_else(|| Some(Arc::new(read(root, schema, file, bytes_max)?)));
+            let Some(kept) = kept else { continue };
+            total += kept.bytes;
+            if total > bytes_max {
+                return;
+            }
+            self.files.insert(file.path.clone(), kept);
+        }
+    }
+
+    pub fn of(&self, file: &DataFile) -> Option<Arc<HotFile>> {
+        self.files.get(&file.path).cloned()
+    }
+}
+
+fn read(root: &Path, schema: &SchemaRef, file: &DataFile, bytes_max: u64) -> Option<HotFile> {
+    let opened = File::open(root.join(&file.path)).ok()?;
+    // Read as views from the start: a text that repeats is then there once.
+    let (_, columns) = schema.fields().split_last()?;
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(columns.to_vec())));
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(opened, options).ok()?;
+    let texts: i64 = builder.metadata().row_groups().iter().map(|group| group.total_byte_size()).sum();
+    let wide: u64 = schema.fields().iter().map(|field| width(field.data_type())).sum();
+    let bytes = u64::try_from(texts).ok()?.saturating_add(wide * u64::try_from(file.rows).ok()?);
+    if bytes > bytes_max {
+        return None;
+    }
+    let rows = builder.with_batch_size(BATCH_ROWS).build().ok()?;
+    let rows = rows.map(|batch| hot(schema, batch.ok()?, &file.day)).collect::<Option<Vec<_>>>()?;
+    // Else the log is wrong about it, or it is not ours.
+    (rows.iter().map(|part| part.rows.num_rows()).sum::<usize>() == file.rows).then_some(HotFile { rows, bytes })
+}
+
+/// Bytes of one value, without the text that it may point to.
+fn width(of: &DataType) -> u64 {
+    match of {
+        DataType::Utf8View | DataType::BinaryView => 16,
+        other => other.primitive_width().unwrap_or(1) as u64,
+    }
+}
+
+fn hot(schema: &SchemaRef, batch: RecordBatch, day: &ScalarValue) -> Option<HotRows> {
+    let mut known: Vec<ColumnStatistics> = batch.columns().iter().map(extremes).collect();
+    known.push(constant(day));
+    let (_, mut columns, count) = batch.into_parts();
+    columns.push(day.to_array_of_size(count).ok()?);
+    let rows = RecordBatch::try_new(schema.clone(), columns).ok()?;
+    let statistics = Statistics {
+        num_rows: Precision::Exact(count),
+        total_byte_size: Precision::Absent,
+        column_statistics: known,
+    };
+    Some(HotRows { rows, statistics: Arc::new(statistics) })
+}
+
+/// Of names and times, by which rows are looked for.
+fn extremes(column: &ArrayRef) -> ColumnStatistics {
+    let any = column.as_any();
+    let found = match column.data_type() {
+        DataType::Utf8View => any.downcast_ref().and_then(|texts| {
+            let text = |text: &str| ScalarValue::Utf8View(Some(text.to_owned()));
+            Some((text(min_string_view(texts)?), text(max_string_view(texts)?)))
+        }),
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => any.downcast_ref().and_then(|times| {
+            let time = |time| ScalarValue::TimestampMicrosecond(Some(time), zone.clone());
+            Some((time(min::<TimestampMicrosecondType>(times)?), time(max::<TimestampMicrosecondType>(times)?)))
+        }),
+        _ => None,
+    };
+    let (min_value, max_value) = found.map_or((Precision::Absent, Precision::Absent), |(min, max)| (Precision::Exact(min), Precision::Exact(max)));
+    ColumnStatistics {
+        null_count: Precision::Exact(column.null_count()),
+        min_value,
+        max_value,
+        ..ColumnStatistics::new_unknown()
+    }
+}

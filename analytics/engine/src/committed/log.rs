@@ -1,0 +1,137 @@
+//! The data files of a table at one version: read from the log as a whole by delta-rs, which knows checkpoints, and kept up
+//! to date from the commits that follow. To ask delta-rs for the newer version costs a hundred times as much.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use deltalake_core::kernel::{Add, Remove};
+use deltalake_core::{DeltaTableBuilder, DeltaTableError};
+use futures::TryStreamExt;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use url::Url;
+
+use super::file::DataFile;
+
+/// Commits that are read one by one; beyond, the log is read as a whole.
+const BEHIND_MAX: i64 = 1_000;
+
+#[derive(Debug)]
+pub(crate) struct Log {
+    root: PathBuf,
+    schema: SchemaRef,
+    pub version: i64,
+    /// By their paths.
+    pub files: HashMap<String, Arc<DataFile>>,
+}
+
+/// What a commit tells a reader of rows.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Files,
+    /// The table itself is another now, which is up to delta-rs.
+    Table,
+}
+
+/// One line of a commit, as far as it matters to a reader of rows.
+#[derive(Deserialize)]
+struct Line {
+    add: Option<Add>,
+    remove: Option<Remove>,
+    #[serde(rename = "metaData")]
+    metadata: Option<IgnoredAny>,
+    protocol: Option<IgnoredAny>,
+}
+
+impl Log {
+    /// The newest version.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or holds what our lake does not write.
+    pub async fn open(root: &Path, schema: SchemaRef) -> Result<Self, String> {
+        let url = Url::from_directory_path(root).map_err(|()| "the lake's path is not absolute".to_owned())?;
+        let read = |error: DeltaTableError| error.to_string();
+        let mut delta = DeltaTableBuilder::from_url(url).and_then(DeltaTableBuilder::build).map_err(read)?;
+        delta.load().await.map_err(read)?;
+        let snapshot = delta.snapshot().map_err(read)?.snapshot();
+        let mut log = Self {
+            root: root.to_owned(),
+            schema,
+            version: i64::try_from(snapshot.version()).map_err(|error| error.to_string())?,
+            files: HashMap::new(),
+        };
+        let store = delta.log_store();
+        let mut files = snapshot.file_views(store.as_ref(), None);
+        while let Some(file) = files.try_next().await.map_err(read)? {
+            log.add(Add {
+                path: file.path().into_owned(),
+                partition_values: file.partition_values_map(),
+                size: file.size(),
+                modification_time: file.modification_time(),
+                stats: file.stats(),
+                deletion_vector: file.deletion_vector_descriptor(),
+                ..Add::default()
+            })?;
+        }
+        Ok(log)
+    }
+
+    /// Takes in the commits since. Answers false when the log has to be opened anew.
+    ///
+    /// # Errors
+    /// When a commit cannot be read, or holds what our lake does not write.
+    pub fn catch_up(&mut self) -> Result<bool, String> {
+        let last = self.version.saturating_add(BEHIND_MAX);
+        while let Some(bytes) = self.read(self.version + 1)? {
+            if self.version == last || self.take(&bytes)? == Told::Table {
+                return Ok(false);
+            }
+            self.version += 1;
+        }
+        // When ours is gone, so may be those after it.
+        Ok(self.commit(self.version).exists())
+    }
+
+    /// Commits are numbered without gaps, so no next commit means that ours is the newest. That ours is still there tells
+    /// it from a log whose old commits, the next one included, were cleaned away.
+    pub fn is_newest(&self) -> bool {
+        self.commit(self.version).exists() && !self.commit(self.version + 1).exists()
+    }
+
+    fn commit(&self, version: i64) -> PathBuf {
+        self.root.join("_delta_log").join(format!("{version:020}.json"))
+    }
+
+    fn read(&self, version: i64) -> Result<Option<Vec<u8>>, String> {
+        let path = self.commit(version);
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+
+    fn take(&mut self, commit: &[u8]) -> Result<Told, String> {
+        for line in serde_json::Deserializer::from_slice(commit).into_iter::<Line>() {
+            let line = line.map_err(|error| format!("commit {} cannot be understood: {error}", self.version + 1))?;
+            if line.metadata.is_some() || line.protocol.is_some() {
+                return Ok(Told::Table);
+            }
+            if let Some(remove) = line.remove {
+                self.files.remove(&remove.path);
+            }
+            if let Some(add) = line.add {
+                self.add(add)?;
+            }
+        }
+        Ok(Told::Files)
+    }
+
+    fn add(&mut self, add: Add) -> Result<(), String> {
+        let file = DataFile::new(&self.root, &self.schema, add)?;
+        self.files.insert(file.path.clone(), Arc::new(file));
+        Ok(())
+    }
+}
