@@ -42,6 +42,7 @@ impl LakeTable {
     /// # Errors
     /// `Unavailable` when the commit failed and the log cannot be read either; the table is then marked stale.
     pub async fn commit(&mut self, change: Change) -> Result<Committed, LakeError> {
+        self.files_new = self.files_new.saturating_add(change.adds.len());
         let actions = change.adds.into_iter().map(Action::Add).collect();
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,

@@ -1,5 +1,8 @@
-//! Merging of small files: commits of a second or two leave thousands a day, and a query opens each. Files of one day
-//! become one, sorted as every file is; rows neither come nor go, so readers of changes see nothing.
+//! Merging of small files: commits of a second or two leave thousands a day, and a query opens each. Files of one day and
+//! of like size become one, sorted as every file is; rows neither come nor go, so readers of changes see nothing.
+//!
+//! Like size: each merge makes a file of the next size, so a row is written once per size on its way into a large file, and
+//! of each size there are never many files (the size-tiered merging of LSM trees).
 
 use std::collections::BTreeMap;
 
@@ -25,6 +28,8 @@ use crate::table::LakeTable;
 
 /// Merges of one table in a round: what is left waits for the next, so that new rows are not kept waiting.
 const MERGES_MAX: usize = 8;
+/// Files are of like size when their rows, as powers of two, are within so many of each other.
+const TIER_BITS: u32 = 4;
 
 /// Bytes of the rows of one merge at most, every text written out: far below what an Arrow column can hold (2 GiB), and
 /// what the writer's memory can bear.
@@ -65,7 +70,7 @@ impl Lake {
         let groups = groups(&files, config.compact_files_min, config.compact_rows_max);
         for group in groups.into_iter().take(MERGES_MAX) {
             let group = fitting(entry, group).await?;
-            if group.len() < config.compact_files_min.max(2) {
+            if group.len() < 2 {
                 continue;
             }
             if self.merge(entry, &group, time, now).await? == Committed::Anew {
@@ -96,31 +101,33 @@ impl Lake {
     }
 }
 
-/// Per day, the small files from the smallest up, as many as fit into one.
+/// Per day and size with files enough, the smallest of them, as many as fit into one. A file that is more than half full
+/// stays as it is.
 fn groups(files: &[LogicalFileView], files_min: usize, rows_max: usize) -> Vec<Vec<&LogicalFileView>> {
-    let mut days: BTreeMap<String, Vec<(usize, &LogicalFileView)>> = BTreeMap::new();
+    let mut tiers: BTreeMap<(String, u32), Vec<(usize, &LogicalFileView)>> = BTreeMap::new();
     for file in files {
         let day = file.partition_values_map().remove(PARTITION_COLUMN).flatten();
         // Without a row count the file is not ours.
-        if let (Some(day), Some(rows)) = (day, file.num_records()) {
-            days.entry(day).or_default().push((rows, file));
+        if let (Some(day), Some(rows)) = (day, file.num_records().filter(|rows| *rows <= rows_max / 2)) {
+            tiers.entry((day, tier(rows))).or_default().push((rows, file));
         }
     }
     let mut groups = Vec::new();
     // The newest day first: it is what people look at.
-    for (_, mut files) in days.into_iter().rev() {
+    for (_, mut files) in tiers.into_iter().rev().filter(|(_, files)| files.len() >= files_min.max(2)) {
         files.sort_by_key(|(rows, _)| *rows);
         let mut total = 0;
         let fitting = files.iter().take_while(|(rows, _)| {
             total += rows;
             total <= rows_max
         });
-        let group: Vec<&LogicalFileView> = fitting.map(|(_, file)| *file).collect();
-        if group.len() >= files_min.max(2) {
-            groups.push(group);
-        }
+        groups.push(fitting.map(|(_, file)| *file).collect());
     }
     groups
+}
+
+fn tier(rows: usize) -> u32 {
+    rows.max(1).ilog2() / TIER_BITS
 }
 
 /// As many files as may be in memory together, from the smallest up. A file of unknown size is not ours and left alone.

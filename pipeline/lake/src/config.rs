@@ -29,7 +29,7 @@ pub struct LakeConfig {
     pub checkpoint_every: u64,
     /// How long superseded entries of a table's log are kept: how far back a reader can travel.
     pub log_retention: Span,
-    /// Small files of a day that are merged into one when there are this many; 0 never merges.
+    /// Files of a day and of like size that are merged into one when there are this many; 0 never merges.
     pub compact_files_min: usize,
     /// Rows of a merged file at most. Long texts end it earlier: a merge takes no more than 128 MiB.
     pub compact_rows_max: usize,
@@ -45,8 +45,8 @@ impl Default for LakeConfig {
             bytes_max: 32 * 1024 * 1024,
             checkpoint_every: 100,
             log_retention: Span::from_secs(86_400),
-            compact_files_min: 32,
-            compact_rows_max: 250_000,
+            compact_files_min: 16,
+            compact_rows_max: 1_000_000,
             drain: Span::from_secs(10),
         }
     }

@@ -20,40 +20,47 @@ impl Lake {
     /// # Errors
     /// Only what waiting does not mend.
     pub async fn maintain(&self, now: Timestamp) -> Result<(), LakeError> {
-        let every = self.inner.config.checkpoint_every;
         for table in Table::ALL {
-            let mut tables = self.inner.tables.lock().await;
-            let entry = entry(&mut tables, table)?;
-            if entry.stale || entry.version / every <= entry.checkpoint / every {
-                continue;
-            }
-            let before = entry.checkpoint;
-            entry.checkpoint = entry.version;
-            drop(tables);
-            match self.maintain_table(table, before, now).await {
-                Err(error) if error.may_retry() => {
-                    tracing::warn!(%error, "maintenance of a table failed; it is tried again after more commits");
+            for outcome in [self.merge_files(table, now).await, self.shorten_log(table, now).await] {
+                match outcome {
+                    Err(error) if error.may_retry() => {
+                        tracing::warn!(%error, "maintenance of a table failed; it is tried again after more commits");
+                    }
+                    other => other?,
                 }
-                other => other?,
             }
         }
         Ok(())
     }
 
-    async fn maintain_table(&self, table: Table, checkpoint_before: u64, now: Timestamp) -> Result<(), LakeError> {
+    async fn merge_files(&self, table: Table, now: Timestamp) -> Result<(), LakeError> {
+        let files_min = self.inner.config.compact_files_min;
         let mut tables = self.inner.tables.lock().await;
         let entry = entry(&mut tables, table)?;
-        if self.inner.config.compact_files_min > 0 {
-            self.compact(entry, now).await?;
+        if files_min == 0 || entry.stale || entry.files_new < files_min {
+            return Ok(());
         }
+        entry.files_new = 0;
+        self.compact(entry, now).await
+    }
+
+    async fn shorten_log(&self, table: Table, now: Timestamp) -> Result<(), LakeError> {
+        let every = self.inner.config.checkpoint_every;
+        let mut tables = self.inner.tables.lock().await;
+        let entry = entry(&mut tables, table)?;
+        let before = entry.checkpoint;
+        if entry.stale || entry.version / every <= before / every {
+            return Ok(());
+        }
+        entry.checkpoint = entry.version;
         let away = unavailable(table, "checkpointed");
         let mut delta = DeltaTable::new(entry.log.clone());
         delta.load().await.map_err(&away)?;
         create_checkpoint(&delta, None).await.map_err(&away)?;
         let version = delta.version().unwrap_or(entry.version);
         entry.checkpoint = version;
-        let round = self.inner.config.checkpoint_every * CHECKPOINTS_PER_CLEANUP;
-        if version / round > checkpoint_before / round {
+        let round = every * CHECKPOINTS_PER_CLEANUP;
+        if version / round > before / round {
             let cutoff = now.0.saturating_sub(self.inner.config.log_retention.ms());
             cleanup_expired_logs_for(version, entry.log.as_ref(), cutoff, None).await.map_err(&away)?;
         }

@@ -141,7 +141,15 @@ async fn open_table(
     if !log.is_delta_table_location().await.map_err(unavailable(table, "read"))? {
         create(table, log.clone(), config).await?;
     }
-    let mut open = LakeTable { table, log, version: 0, position: Position::default(), checkpoint: 0, stale: true };
+    let mut open = LakeTable {
+        table,
+        log,
+        version: 0,
+        position: Position::default(),
+        checkpoint: 0,
+        files_new: usize::MAX,
+        stale: true,
+    };
     open.reload().await?;
     Ok(open)
 }

@@ -71,6 +71,8 @@ pub(crate) struct LakeTable {
     pub position: Position,
     /// The version of the newest checkpoint, 0 before the first.
     pub checkpoint: u64,
+    /// Files that were added since small ones were looked for; after a start as many as there may be.
+    pub files_new: usize,
     /// A commit failed or lost a race: the log must be read again before the next one.
     pub stale: bool,
 }

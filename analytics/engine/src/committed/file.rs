@@ -48,9 +48,13 @@ impl DataFile {
         let stats: Stats = add.stats.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let rows = stats.num_records.ok_or_else(|| fault("does not say how many rows it has"))?;
         let day = add.partition_values.get(PARTITION_COLUMN).and_then(Option::as_deref);
-        let day = day.and_then(|day| day.parse::<NaiveDate>().ok()).ok_or_else(|| fault("does not say of which day it is"))?;
-        let day = ScalarValue::Date32(Some(day.signed_duration_since(DateTime::UNIX_EPOCH.date_naive()).num_days() as i32));
-        let location = StorePath::from_absolute_path(root.join(&add.path)).map_err(|error| fault(&format!("has a path that leads nowhere: {error}")))?;
+        let day = day
+            .and_then(|day| day.parse::<NaiveDate>().ok())
+            .ok_or_else(|| fault("does not say of which day it is"))?;
+        let day =
+            ScalarValue::Date32(Some(day.signed_duration_since(DateTime::UNIX_EPOCH.date_naive()).num_days() as i32));
+        let location = StorePath::from_absolute_path(root.join(&add.path))
+            .map_err(|error| fault(&format!("has a path that leads nowhere: {error}")))?;
         let meta = ObjectMeta {
             location,
             last_modified: DateTime::<Utc>::from_timestamp_millis(add.modification_time).unwrap_or_default(),
@@ -93,7 +97,9 @@ impl Stats {
         let nulls = self.null_count.get(name).and_then(Value::as_u64).and_then(|nulls| usize::try_from(nulls).ok());
         let extremes = self.min_values.get(name).zip(self.max_values.get(name));
         let extremes = extremes.and_then(|(low, high)| Some((scalar(low, of)?, scalar(high, of)?)));
-        let (min, max) = extremes.map_or((Precision::Absent, Precision::Absent), |(min, max)| (Precision::Exact(min), Precision::Exact(max)));
+        let (min, max) = extremes.map_or((Precision::Absent, Precision::Absent), |(min, max)| {
+            (Precision::Exact(min), Precision::Exact(max))
+        });
         ColumnStatistics {
             null_count: nulls.map_or(Precision::Absent, Precision::Exact),
             min_value: min,

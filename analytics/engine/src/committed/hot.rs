@@ -102,11 +102,8 @@ fn hot(schema: &SchemaRef, batch: RecordBatch, day: &ScalarValue) -> Option<HotR
     let (_, mut columns, count) = batch.into_parts();
     columns.push(day.to_array_of_size(count).ok()?);
     let rows = RecordBatch::try_new(schema.clone(), columns).ok()?;
-    let statistics = Statistics {
-        num_rows: Precision::Exact(count),
-        total_byte_size: Precision::Absent,
-        column_statistics: known,
-    };
+    let statistics =
+        Statistics { num_rows: Precision::Exact(count), total_byte_size: Precision::Absent, column_statistics: known };
     Some(HotRows { rows, statistics: Arc::new(statistics) })
 }
 
@@ -124,7 +121,8 @@ fn extremes(column: &ArrayRef) -> ColumnStatistics {
         }),
         _ => None,
     };
-    let (min_value, max_value) = found.map_or((Precision::Absent, Precision::Absent), |(min, max)| (Precision::Exact(min), Precision::Exact(max)));
+    let (min_value, max_value) = found
+        .map_or((Precision::Absent, Precision::Absent), |(min, max)| (Precision::Exact(min), Precision::Exact(max)));
     ColumnStatistics {
         null_count: Precision::Exact(column.null_count()),
         min_value,

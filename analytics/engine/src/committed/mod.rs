@@ -31,8 +31,8 @@ use datafusion::physical_plan::filter_pushdown::PushedDown;
 use datafusion::physical_plan::union::UnionExec;
 
 use file::DataFile;
-use hot::HotFile;
 pub(crate) use hot::Hot;
+use hot::HotFile;
 pub(crate) use log::Log;
 
 /// Fewer rows are read by one thread: to hand them to another costs more than to read them.
@@ -155,7 +155,8 @@ impl Committed {
         let (url, runtime, options) = (ObjectStoreUrl::local_filesystem(), state.runtime_env(), state.config_options());
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&url)?, footers);
-        let parquet = TableParquetOptions { global: options.execution.parquet.clone(), ..TableParquetOptions::default() };
+        let parquet =
+            TableParquetOptions { global: options.execution.parquet.clone(), ..TableParquetOptions::default() };
         let schema = TableSchema::builder(Arc::new(Schema::new(columns.to_vec())))
             .with_table_partition_cols(vec![day.clone()])
             .build();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use deltalake_core::kernel::StructField;
 use deltalake_core::protocol::SaveMode;
+use deltalake_core::protocol::checkpoints::create_checkpoint;
 use deltalake_core::{DeltaTable, DeltaTableBuilder};
 use kizashi_engine::{Engine, EngineConfig, QueryResult, Scope, Session, format, rows};
 use kizashi_model::TenantId;
@@ -48,6 +49,10 @@ impl Lake {
         let batch = rows::batch(table, &given).unwrap();
         let delta = self.open(table).await;
         delta.write([batch]).with_save_mode(SaveMode::Append).await.unwrap();
+    }
+
+    pub async fn checkpoint(&self, table: Table) {
+        create_checkpoint(&self.open(table).await, None).await.unwrap();
     }
 
     async fn open(&self, table: Table) -> DeltaTable {

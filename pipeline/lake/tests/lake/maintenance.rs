@@ -23,8 +23,12 @@ async fn read_one_by_one(lake: &Lake, log: &Log, now: Timestamp) {
     }
 }
 
+async fn paths(root: &Path, table: Table) -> Vec<String> {
+    delta(root, table).await.get_file_uris().unwrap().collect()
+}
+
 async fn files(root: &Path, table: Table) -> usize {
-    delta(root, table).await.get_file_uris().unwrap().count()
+    paths(root, table).await.len()
 }
 
 fn log_entries(root: &Path, ending: &str) -> usize {
@@ -58,6 +62,40 @@ async fn small_files_of_a_day_become_one_and_no_row_changes() {
     }
     read_one_by_one(&lake, &more, NOW).await;
     assert_eq!(contents(dir.path()).await, Contents::expected(&more));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_file_is_not_written_again_for_each_small_one() {
+    let config = LakeConfig { compact_files_min: 4, compact_rows_max: 1_000, ..LakeConfig::default() };
+    let (mixed, alike) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let lake = open(mixed.path(), config.clone()).await;
+    commit(&lake, 300).await;
+    let large = paths(mixed.path(), Table::CheckResults).await;
+    for _ in 0..12 {
+        commit(&lake, 1).await;
+    }
+    let found = paths(mixed.path(), Table::CheckResults).await;
+    assert!(large.iter().all(|path| found.contains(path)), "the file of 300 rows is still {large:?}: {found:?}");
+    assert!(found.len() <= 1 + 2 * 4, "there are never many of one size: {found:?}");
+    assert_eq!(count(mixed.path(), Table::CheckResults).await, 312);
+
+    let lake = open(alike.path(), config).await;
+    for _ in 0..5 {
+        commit(&lake, 300).await;
+    }
+    assert_eq!(files(alike.path(), Table::CheckResults).await, 3, "three fit into one");
+    assert_eq!(count(alike.path(), Table::CheckResults).await, 1_500);
+}
+
+/// Commits so many results, and looks after the tables.
+async fn commit(lake: &Lake, rows: i64) {
+    let first = lake.offsets().get(RESULTS_0).unwrap_or(0);
+    let mut batch = Batch::default();
+    for offset in first..first + rows {
+        push(&mut batch, RESULTS_0, offset, &event(&result("disk:/", NOW, 1.0), None));
+    }
+    lake.write(&[batch], &Unfenced, NOW).await.unwrap();
+    lake.maintain(NOW).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
