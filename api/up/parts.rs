@@ -10,6 +10,7 @@ use kizashi_foresight::{Foresight, Registry};
 use kizashi_http::Health;
 use kizashi_lake::Lake;
 use kizashi_model::Clock;
+use kizashi_model::tables::Table;
 use kizashi_relay::{Relay, Spool};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -87,10 +88,29 @@ impl Parts {
             let (lake, relay, clock, stop) = (self.lake.clone(), self.relay.clone(), clock.clone(), stop.clone());
             async move { kizashi_lake::run(lake, relay, clock, stop).await.context("lake") }
         });
+        tasks.add_on(background, "the newest rows", {
+            let (engine, lake, stop) = (self.engine.clone(), self.lake.clone(), stop.clone());
+            async move {
+                keep_pinned(&engine, &lake, &stop).await;
+                Ok(())
+            }
+        });
     }
 
     pub fn importer(&self, clock: Clock) -> RelayImporter {
         RelayImporter::new(self.relay.clone(), self.engine.clone(), self.lake.clone(), clock)
+    }
+}
+
+/// Takes note of every commit at once, so that who opens a page does not wait for it.
+async fn keep_pinned(engine: &Engine, lake: &Lake, stop: &CancellationToken) {
+    let mut committed = lake.progress();
+    committed.mark_changed();
+    while let Some(Ok(())) = stop.run_until_cancelled(committed.changed()).await {
+        for table in Table::ALL {
+            // A table that cannot be read is in the log; the statement that needs it tells its caller.
+            let _ = engine.data_version(table).await;
+        }
     }
 }
 

@@ -155,7 +155,7 @@ impl EngineBuilder {
         let sources = Table::ALL.into_iter().map(|table| {
             let source = match self.rows.remove(&table) {
                 Some(rows) => memory(table, rows)?,
-                None => Source::Delta(DeltaSource::new(&self.lake_root, table, hot_bytes)),
+                None => Source::Delta(Box::new(DeltaSource::new(&self.lake_root, table, hot_bytes))),
             };
             Ok((table, source))
         });

@@ -32,7 +32,7 @@ pub(crate) struct Pinned {
 /// Where the rows of a table come from.
 #[derive(Debug)]
 pub(crate) enum Source {
-    Delta(DeltaSource),
+    Delta(Box<DeltaSource>),
     /// Rows held in memory: for tests of views, detectors and predictions.
     Memory(Arc<MemTable>),
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use chrono::NaiveDate;
 use deltalake_core::ObjectStoreError;
 use deltalake_core::kernel::Add;
+use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::logstore::object_store::path::Path;
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -115,7 +116,7 @@ impl Lake {
             }
             let days = rows.map_or(Ok(Vec::new()), |rows| rows.finish())?;
             let entry = entry(tables, table)?;
-            let adds = self.write_files(entry, days, now).await?;
+            let adds = self.write_files(table, &entry.log, entry.version + 1, days, now).await?;
             let mut advance = Position { offsets, ..Position::default() };
             if is_primary(table) {
                 let mine = |at: TopicPartition| advance.offsets.get(at).is_some();
@@ -137,12 +138,13 @@ impl Lake {
     /// Puts one file per day in place. Nobody knows of them before the commit.
     pub(crate) async fn write_files(
         &self,
-        to: &LakeTable,
+        table: Table,
+        log: &LogStoreRef,
+        version: u64,
         days: Vec<DayRows>,
         now: Timestamp,
     ) -> Result<Vec<Add>, LakeError> {
-        let store = to.log.object_store(None);
-        let (version, table) = (to.version + 1, to.table);
+        let store = log.object_store(None);
         // No name is ever used again: a commit that was given up may still turn out to be there.
         let attempt = self.inner.attempts.fetch_add(1, Ordering::Relaxed);
         let name = |n: usize| format!("{version:020}-{:016x}-{attempt}-{n}", self.inner.nonce);

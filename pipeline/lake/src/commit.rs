@@ -113,6 +113,7 @@ impl LakeTable {
         self.version = snapshot.version();
         self.position = position;
         self.checkpoint = checkpoint;
+        self.reloads += 1;
         self.stale = false;
         Ok(())
     }

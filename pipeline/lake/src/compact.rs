@@ -22,9 +22,8 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use crate::LakeError;
 use crate::commit::Committed;
 use crate::error::{internal, reason, unavailable};
-use crate::open::Lake;
+use crate::open::{Lake, entry};
 use crate::rows::Rows;
-use crate::table::LakeTable;
 
 /// Merges of one table in a round: what is left waits for the next, so that new rows are not kept waiting.
 const MERGES_MAX: usize = 8;
@@ -50,54 +49,48 @@ fn time_column(table: Table) -> Option<&'static str> {
 }
 
 impl Lake {
+    /// Reads and writes beside the writer, which is held up for the commit only: files do not change, and nobody but this
+    /// takes one out of a table.
+    ///
     /// # Errors
     /// `Unavailable` when the store fails; nothing is lost, and files without a commit are ignored by all readers.
-    pub(crate) async fn compact(&self, entry: &mut LakeTable, now: Timestamp) -> Result<(), LakeError> {
-        let Some(time) = time_column(entry.table) else { return Ok(()) };
-        let mut delta = DeltaTable::new(entry.log.clone());
-        delta.load().await.map_err(unavailable(entry.table, "read"))?;
-        if delta.version() != Some(entry.version) {
-            // Somebody else committed: the next commit of rows will find out and read the log.
-            return Ok(());
-        }
+    pub(crate) async fn compact(&self, table: Table, now: Timestamp) -> Result<(), LakeError> {
+        let Some(time) = time_column(table) else { return Ok(()) };
+        let (log, reloads) = {
+            let mut tables = self.inner.tables.lock().await;
+            let entry = entry(&mut tables, table)?;
+            (entry.log.clone(), entry.reloads)
+        };
+        let mut delta = DeltaTable::new(log.clone());
+        delta.load().await.map_err(unavailable(table, "read"))?;
         let config = &self.inner.config;
-        let snapshot = delta.snapshot().map_err(unavailable(entry.table, "read"))?.snapshot();
-        let files: Vec<LogicalFileView> = snapshot
-            .file_views(entry.log.as_ref(), None)
-            .try_collect()
-            .await
-            .map_err(unavailable(entry.table, "read"))?;
+        let snapshot = delta.snapshot().map_err(unavailable(table, "read"))?.snapshot();
+        let files: Vec<LogicalFileView> =
+            snapshot.file_views(log.as_ref(), None).try_collect().await.map_err(unavailable(table, "read"))?;
         let groups = groups(&files, config.compact_files_min, config.compact_rows_max);
         for group in groups.into_iter().take(MERGES_MAX) {
-            let group = fitting(entry, group).await?;
+            let store = log.object_store(None);
+            let group = fitting(table, store.as_ref(), group).await?;
             if group.len() < 2 {
                 continue;
             }
-            if self.merge(entry, &group, time, now).await? == Committed::Anew {
+            let mut rows = Rows::new(table);
+            for file in &group {
+                read(table, store.as_ref(), file, &mut rows, time).await?;
+            }
+            let mut adds = self.write_files(table, &log, snapshot.version() + 1, rows.finish()?, now).await?;
+            for add in &mut adds {
+                add.data_change = false;
+            }
+            let removes: Vec<Remove> = group.iter().map(|file| file.remove_action(false)).collect();
+            let mut tables = self.inner.tables.lock().await;
+            let entry = entry(&mut tables, table)?;
+            // Another writer was met meanwhile: it may have taken some of these files out.
+            if entry.stale || entry.reloads != reloads || entry.commit_merged(removes, adds).await? == Committed::Anew {
                 break;
             }
         }
         Ok(())
-    }
-
-    async fn merge(
-        &self,
-        entry: &mut LakeTable,
-        files: &[&LogicalFileView],
-        time: &str,
-        now: Timestamp,
-    ) -> Result<Committed, LakeError> {
-        let store = entry.log.object_store(None);
-        let mut rows = Rows::new(entry.table);
-        for file in files {
-            read(entry.table, store.as_ref(), file, &mut rows, time).await?;
-        }
-        let mut adds = self.write_files(entry, rows.finish()?, now).await?;
-        for add in &mut adds {
-            add.data_change = false;
-        }
-        let removes: Vec<Remove> = files.iter().map(|file| file.remove_action(false)).collect();
-        entry.commit_merged(removes, adds).await
     }
 }
 
@@ -132,13 +125,13 @@ fn tier(rows: usize) -> u32 {
 
 /// As many files as may be in memory together, from the smallest up. A file of unknown size is not ours and left alone.
 async fn fitting<'f>(
-    entry: &LakeTable,
+    table: Table,
+    store: &dyn ObjectStore,
     files: Vec<&'f LogicalFileView>,
 ) -> Result<Vec<&'f LogicalFileView>, LakeError> {
-    let store = entry.log.object_store(None);
     let mut sized = Vec::with_capacity(files.len());
     for file in files {
-        if let Some(bytes) = bytes_in_memory(&metadata(entry.table, store.as_ref(), file).await?) {
+        if let Some(bytes) = bytes_in_memory(&metadata(table, store, file).await?) {
             sized.push((bytes, file));
         }
     }

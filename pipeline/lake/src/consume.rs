@@ -38,18 +38,40 @@ const SPARE_MAX: usize = 32;
 /// What waiting does not mend: a table that is not ours, a relay that was damaged or replaced, a defect.
 pub async fn run(lake: Lake, relay: Arc<dyn Relay>, clock: Clock, stop: CancellationToken) -> Result<(), LakeError> {
     refuse_replaced(&lake, relay.as_ref()).await?;
-    let (done, finished) = oneshot::channel();
-    let stop = stop.child_token();
-    // A caller that drops this future stops the thread too.
+    // A caller that drops this future stops the threads too, and each stops the other when it ends.
+    let (stop, runtime) = (stop.child_token(), Handle::current());
     let _stop_with_caller = stop.clone().drop_guard();
-    let runtime = Handle::current();
-    let body = move || {
-        let result = Writer::new(lake, relay.as_ref(), clock, stop, runtime).and_then(Writer::run);
-        // The caller may be gone; then nobody asks.
-        let _ = done.send(result);
+    let writer = {
+        let (lake, clock, stop, runtime) = (lake.clone(), clock.clone(), stop.clone(), runtime.clone());
+        thread("lake", stop.clone(), move || {
+            Writer::new(lake, relay.as_ref(), clock, stop, runtime).and_then(Writer::run)
+        })?
     };
-    thread::Builder::new().name("lake".to_owned()).spawn(body).map_err(|e| internal(format!("no thread: {e}")))?;
-    finished.await.map_err(|_| internal("the writer's thread died; its message is above"))?
+    let maintenance = {
+        let own = stop.clone();
+        thread("lake-care", stop, move || runtime.block_on(lake.keep_maintained(&clock, &own)))?
+    };
+    let (written, maintained) = tokio::join!(writer, maintenance);
+    let died = |_| internal("a thread of the lake died; its message is above");
+    written.map_err(died)?.and(maintained.map_err(died)?)
+}
+
+type Ended = oneshot::Receiver<Result<(), LakeError>>;
+
+/// Runs `body` on a thread of its own; whatever its end, `stop` is told.
+fn thread(
+    name: &str,
+    stop: CancellationToken,
+    body: impl FnOnce() -> Result<(), LakeError> + Send + 'static,
+) -> Result<Ended, LakeError> {
+    let (done, ended) = oneshot::channel();
+    let body = move || {
+        let _stop = stop.drop_guard();
+        // The caller may be gone; then nobody asks.
+        let _ = done.send(body());
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(body).map_err(|e| internal(format!("no thread: {e}")))?;
+    Ok(ended)
 }
 
 /// A log that ends before what was read of it is another log: its records would be taken for known ones and dropped.
@@ -193,8 +215,7 @@ impl Writer {
             }
         }
         self.stalled(None);
-        let now = self.clock.now();
-        self.runtime.block_on(self.lake.maintain(now))
+        Ok(())
     }
 
     fn write(&mut self) -> Result<(), LakeError> {

@@ -148,6 +148,7 @@ async fn open_table(
         position: Position::default(),
         checkpoint: 0,
         files_new: usize::MAX,
+        reloads: 0,
         stale: true,
     };
     open.reload().await?;

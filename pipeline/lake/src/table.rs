@@ -73,6 +73,8 @@ pub(crate) struct LakeTable {
     pub checkpoint: u64,
     /// Files that were added since small ones were looked for; after a start as many as there may be.
     pub files_new: usize,
+    /// How often the log was read: while it is the same, all commits since are ours.
+    pub reloads: u64,
     /// A commit failed or lost a race: the log must be read again before the next one.
     pub stale: bool,
 }

@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 use super::file::{DataFile, constant};
 
 /// Larger files are read where they are: of them a statement reads the part that it needs.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+const FILE_ROWS_MAX: usize = 16_384;
 /// Rows that are left out or read together.
 const BATCH_ROWS: usize = 1_024;
 
@@ -51,7 +51,7 @@ impl Hot {
         files: impl Iterator<Item = &'f Arc<DataFile>>,
         bytes_max: u64,
     ) {
-        let mut small: Vec<&Arc<DataFile>> = files.filter(|file| file.meta.size <= FILE_BYTES_MAX).collect();
+        let mut small: Vec<&Arc<DataFile>> = files.filter(|file| file.rows <= FILE_ROWS_MAX).collect();
         small.sort_unstable_by_key(|file| std::cmp::Reverse((file.meta.last_modified, &file.path)));
         let (mut before, mut total) = (std::mem::take(&mut self.files), 0);
         for file in small {

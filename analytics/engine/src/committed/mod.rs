@@ -85,10 +85,10 @@ impl TableProvider for Committed {
         let found = self.find(&filters)?;
         let mut plans = Vec::new();
         if !found.files.is_empty() {
-            plans.push(self.from_files(state, &found.files, projection, &filters, limit)?);
+            plans.push(self.scan_files(state, &found.files, projection, &filters, limit)?);
         }
         if !found.rows.is_empty() {
-            plans.push(self.from_memory(found.rows, projection, filters)?);
+            plans.push(self.scan_memory(found.rows, projection, filters)?);
         }
         match plans.len() {
             0 => Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?))),
@@ -141,7 +141,7 @@ impl Committed {
         }
     }
 
-    fn from_files(
+    fn scan_files(
         &self,
         state: &dyn Session,
         files: &[Arc<DataFile>],
@@ -180,7 +180,7 @@ impl Committed {
         filtered(DataSourceExec::from_data_source(scan.build()), left, projection)
     }
 
-    fn from_memory(
+    fn scan_memory(
         &self,
         rows: Vec<RecordBatch>,
         projection: Option<&Vec<usize>>,

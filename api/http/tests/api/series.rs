@@ -56,6 +56,47 @@ fn a_series_without_samples_is_empty_and_the_last_day_is_what_is_meant() {
 }
 
 #[test]
+fn the_newest_values_of_one_check_are_those_that_the_list_of_all_has() {
+    let row = |tenant: &str, check: &str, metric: &str, minute: i64, value: f64| {
+        json!({ "tenant": tenant, "check_id": check, "metric": metric, "slot": at(minute * 60), "value": value,
+                "unit": if minute > 2 { "By" } else { "%" }, "limit_value": (value > 4.0).then_some(9.0) })
+    };
+    let rows = json!([
+        row("alpha", "disk:/", "used", 1, 1.0),
+        row("alpha", "disk:/", "used", 3, 3.0),
+        row("alpha", "disk:/", "used", 2, 5.0),
+        row("alpha", "disk:/", "free", 2, 7.0),
+        row("alpha", "disk:/var", "used", 4, 4.0),
+        row("beta", "disk:/", "used", 5, 6.0),
+    ]);
+    let server = Server::with(Setup::default().rows(Table::Samples, rows));
+    let items = |query: &str| {
+        let page = server.admin().get(&format!("/api/v1/samples/latest?{query}")).ok();
+        page["items"].as_array().unwrap().clone()
+    };
+    let all = items("limit=100");
+    assert_eq!(all.len(), 4);
+    let used =
+        all.iter().find(|item| item["tenant"] == "alpha" && item["check_id"] == "disk:/" && item["metric"] == "used");
+    let expected = json!({ "tenant": "alpha", "check_id": "disk:/", "metric": "used", "slot": at(180), "value": 3.0,
+                           "unit": "By", "limit_value": null, "recorded": false });
+    assert_eq!(used.unwrap(), &expected);
+    for check in ["disk:/", "disk:/var", "none"] {
+        let of: Vec<Value> = all.iter().filter(|item| item["check_id"] == check).cloned().collect();
+        assert_eq!(items(&format!("check_id={}", encoded(check))), of, "{check}");
+    }
+    let (one, slots) = (encoded("disk:/"), format!("from={}&to={}", encoded(&at(121)), encoded(&at(181))));
+    assert_eq!(items(&format!("check_id={one}&{slots}")).len(), 1, "of those whose newest value is in the span");
+    assert_eq!(items(&format!("check_id={one}&metric=free&tenant=alpha"))[0]["value"], 7.0);
+    let first = server.admin().get(&format!("/api/v1/samples/latest?check_id={one}&limit=1")).ok();
+    let before = encoded(first["next"].as_str().unwrap());
+    assert_eq!(
+        items(&format!("check_id={one}&before={before}")),
+        all.iter().filter(|i| i["check_id"] == "disk:/").skip(1).cloned().collect::<Vec<_>>()
+    );
+}
+
+#[test]
 fn a_question_that_is_wrong_is_told_what_is_right() {
     let server = Server::start();
     let ask = |query: &str| server.admin().get(&format!("/api/v1/series?{query}")).problem(400, "invalid-parameter");
