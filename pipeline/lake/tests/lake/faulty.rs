@@ -12,6 +12,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use tokio::sync::Notify;
 
 /// What happens to writes; they are counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Fault {
     NoSpace,
     /// Every write takes this long.
     Slow(Duration),
+    /// This one write waits for [`Faulty::release`].
+    Hold(u64),
 }
 
 #[derive(Debug, Default)]
@@ -43,11 +46,23 @@ struct State {
 pub struct Faulty {
     files: LocalFileSystem,
     state: Mutex<State>,
+    held: Notify,
+    released: Notify,
 }
 
 impl Faulty {
     pub fn new(fault: Fault) -> Self {
-        Self { files: LocalFileSystem::new(), state: Mutex::new(State { fault, ..State::default() }) }
+        let state = Mutex::new(State { fault, ..State::default() });
+        Self { files: LocalFileSystem::new(), state, held: Notify::new(), released: Notify::new() }
+    }
+
+    /// Ends when the write that is to be held is being held.
+    pub async fn held(&self) {
+        self.held.notified().await;
+    }
+
+    pub fn release(&self) {
+        self.released.notify_one();
     }
 
     pub fn set(&self, fault: Fault) {
@@ -66,7 +81,7 @@ impl Faulty {
         if self.is_dead() { Err(error("the process is dead")) } else { Ok(()) }
     }
 
-    /// Whether to write, and whether to report success.
+    /// What to do to this write, whether to do it, and whether to report success.
     fn judge(&self) -> (Fault, bool, bool) {
         let mut state = self.state.lock().unwrap();
         let this = state.writes;
@@ -82,7 +97,11 @@ impl Faulty {
         if matches!(state.fault, Fault::DieBefore(at) | Fault::DieAfter(at) if this == at) {
             state.dead = true;
         }
-        (state.fault, write, report)
+        let fault = match state.fault {
+            Fault::Hold(at) if this != at => Fault::None,
+            fault => fault,
+        };
+        (fault, write, report)
     }
 }
 
@@ -101,8 +120,13 @@ impl ObjectStore for Faulty {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         self.alive()?;
         let (fault, write, report) = self.judge();
-        if let Fault::Slow(time) = fault {
-            tokio::time::sleep(time).await;
+        match fault {
+            Fault::Slow(time) => tokio::time::sleep(time).await,
+            Fault::Hold(_) => {
+                self.held.notify_one();
+                self.released.notified().await;
+            }
+            _ => {}
         }
         if !write {
             return Err(error("No space left on device (os error 28)"));

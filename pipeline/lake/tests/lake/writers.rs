@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use kizashi_lake::{Fence, Lake, LakeConfig, Unfenced};
 use kizashi_model::TopicPartition;
 
 use crate::faulty::{Fault, Faulty};
-use crate::log::{Contents, NOW, RESULTS_0, RESULTS_1, mixed};
+use crate::log::{Contents, Log, NOW, RESULTS_0, RESULTS_1, mixed};
 use crate::readback::contents;
 
 async fn open(root: &std::path::Path) -> Lake {
@@ -26,6 +27,76 @@ async fn a_writer_that_was_overtaken_adds_only_what_is_missing() {
     let committed = first.write(&[log.batch(&first.offsets(), 5)], &Unfenced, NOW).await.unwrap();
     assert!(committed.reached(&second.offsets()), "{committed:?}");
     second.write(&[log.batch(&second.offsets(), 100)], &Unfenced, NOW).await.unwrap();
+    assert_eq!(contents(dir.path()).await, Contents::expected(&log));
+}
+
+/// Reads the log to its end, and merges beside it as often as it can.
+async fn write_and_merge(lake: Lake, log: &Log, count: usize) {
+    let end = log.end();
+    let writing = async {
+        while !lake.offsets().reached(&end) {
+            match lake.write(&[log.batch(&lake.offsets(), count)], &Unfenced, NOW).await {
+                Ok(_) => {}
+                Err(error) => assert!(error.may_retry(), "{error}"),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let merging = async {
+        loop {
+            lake.maintain(NOW).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = writing => {}
+        () = merging => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_writers_with_their_merges_bring_every_row_once() {
+    let log = mixed();
+    let expected = Contents::expected(&log);
+    let config = LakeConfig { compact_files_min: 2, checkpoint_every: 3, ..LakeConfig::default() };
+    for round in 0..8 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writers = Vec::new();
+        for count in [1 + round % 3, 2 + round % 4] {
+            let lake = Lake::open_on(Arc::new(Faulty::new(Fault::None)), dir.path(), config.clone()).await.unwrap();
+            writers.push(write_and_merge(lake, &log, count));
+        }
+        join_all(writers).await;
+        assert_eq!(contents(dir.path()).await, expected, "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merge_is_given_up_when_another_writer_was_met_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = mixed();
+    let config = LakeConfig { compact_files_min: 2, ..LakeConfig::default() };
+    let store = Arc::new(Faulty::new(Fault::None));
+    let first = Lake::open_on(store.clone(), dir.path(), config.clone()).await.unwrap();
+    for _ in 0..4 {
+        first.write(&[log.batch(&first.offsets(), 2)], &Unfenced, NOW).await.unwrap();
+    }
+    // It has read the files and is about to put the one in place that takes their place.
+    store.set(Fault::Hold(store.writes()));
+    let merging = async {
+        first.maintain(NOW).await.unwrap();
+    };
+    let meanwhile = async {
+        store.held().await;
+        let second = Lake::open_on(Arc::new(Faulty::new(Fault::None)), dir.path(), config).await.unwrap();
+        second.maintain(NOW).await.unwrap();
+        first.write(&[log.batch(&first.offsets(), 2)], &Unfenced, NOW).await.unwrap();
+        store.release();
+    };
+    tokio::join!(merging, meanwhile);
+    while !first.offsets().reached(&log.end()) {
+        first.write(&[log.batch(&first.offsets(), 9)], &Unfenced, NOW).await.unwrap();
+    }
     assert_eq!(contents(dir.path()).await, Contents::expected(&log));
 }
 
