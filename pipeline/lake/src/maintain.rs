@@ -1,8 +1,14 @@
-//! What keeps a table quick to open and to query: small files merged, checkpoints of the log, old log entries removed.
+//! What keeps a table quick to open and to query, and small on disk: small files merged, checkpoints of the log, old log
+//! entries and replaced files removed.
 //! Done beside the writer, which it holds up only for the commit of a merge.
 
-use deltalake_core::DeltaTable;
+use std::sync::Arc;
+
+use deltalake_core::logstore::object_store::ObjectStoreExt;
+use deltalake_core::logstore::object_store::path::Path;
+use deltalake_core::operations::vacuum::{self, VacuumMode};
 use deltalake_core::protocol::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
+use deltalake_core::{DeltaTable, ObjectStoreError};
 use kizashi_model::tables::Table;
 use kizashi_model::{Clock, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +17,7 @@ use crate::LakeError;
 use crate::error::unavailable;
 use crate::open::{Lake, entry};
 
-/// Old log entries are looked for once in this many checkpoints: it lists the whole log.
+/// Old log entries and files are looked for once in this many checkpoints: it lists the whole table.
 const CHECKPOINTS_PER_CLEANUP: u64 = 10;
 
 impl Lake {
@@ -81,9 +87,48 @@ impl Lake {
         let version = delta.version().unwrap_or(before);
         let round = every * CHECKPOINTS_PER_CLEANUP;
         if version / round > before / round {
+            // First, because it reads the log as it was loaded.
+            self.sweep(table, &delta, now).await?;
             let cutoff = now.0.saturating_sub(self.inner.config.log_retention.ms());
             cleanup_expired_logs_for(version, log.as_ref(), cutoff, None).await.map_err(&away)?;
         }
         Ok(())
+    }
+
+    /// Deletes the data files that are part of no version a reader may still travel to: those that merges replaced, and those
+    /// whose commit never came. What these are delta-rs says; its own deletion would make commits beside the writer's.
+    async fn sweep(&self, table: Table, delta: &DeltaTable, now: Timestamp) -> Result<(), LakeError> {
+        let away = unavailable(table, "swept");
+        let store = delta.log_store().object_store(None);
+        let retention = chrono::Duration::milliseconds(self.inner.config.log_retention.ms());
+        // Without a commit and old, but by this very writer: perhaps it only looks old, because the clock was set.
+        let own = format!("-{:016x}-", self.inner.nonce);
+        let mut deleted = 0;
+        for mode in [VacuumMode::Lite, VacuumMode::Full] {
+            let full = mode == VacuumMode::Full;
+            let plan = delta.clone().vacuum().with_mode(mode).with_dry_run(true).with_clock(Arc::new(At(now)));
+            let plan = plan.with_retention_period(retention).with_enforce_retention_duration(false);
+            let (_, found) = plan.await.map_err(&away)?;
+            for path in found.files_deleted.iter().filter(|path| !full || !path.contains(&own)) {
+                match store.delete(&Path::from(path.as_str())).await {
+                    Ok(()) => deleted += 1,
+                    Err(ObjectStoreError::NotFound { .. }) => {}
+                    Err(error) => return Err(away(error.into())),
+                }
+            }
+        }
+        if deleted > 0 {
+            tracing::debug!(table = table.name(), deleted, "files that no version has any more are gone");
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct At(Timestamp);
+
+impl vacuum::Clock for At {
+    fn current_timestamp_millis(&self) -> i64 {
+        self.0.0
     }
 }

@@ -173,6 +173,36 @@ async fn old_log_entries_go_once_a_checkpoint_covers_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_were_replaced_go_once_nobody_can_travel_back_to_them() {
+    let log = mixed();
+    let config = LakeConfig { checkpoint_every: 1, compact_files_min: 2, ..LakeConfig::default() };
+    // The files have the times of the system, and the clock of the writer stands before or long after: in 2116.
+    let later = Timestamp(4_611_686_018_427);
+    for (now, all) in [(Timestamp(0), true), (later, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = open(dir.path(), config.clone()).await;
+        // What a writer left that died before its commit.
+        let day = dir.path().join("check_results/day=2026-01-01");
+        std::fs::create_dir_all(&day).unwrap();
+        let orphan = day.join("orphan.parquet");
+        std::fs::write(&orphan, "rows of nobody").unwrap();
+        read_one_by_one(&lake, &log, now).await;
+        let there = on_disk(dir.path(), Table::CheckResults);
+        let active = paths(dir.path(), Table::CheckResults).await;
+        assert!(active.len() < 10 && active.iter().all(|path| there.contains(path)), "{active:?}");
+        assert_eq!((there.len() > 20, orphan.exists()), (all, all), "{there:?}");
+        assert_eq!(contents(dir.path()).await, Contents::expected(&log));
+    }
+}
+
+fn on_disk(root: &Path, table: Table) -> Vec<String> {
+    let days = std::fs::read_dir(root.join(table.name())).unwrap().map(|day| day.unwrap().path());
+    let days = days.filter(|day| day.file_name().is_some_and(|name| name.to_string_lossy().starts_with("day=")));
+    let files = days.flat_map(|day| std::fs::read_dir(day).unwrap().map(|file| file.unwrap().path()));
+    files.map(|file| file.display().to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_round_without_news_commits_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let log = mixed();
