@@ -1,7 +1,7 @@
 //! `cargo bench`: our figure and the floor's, in the same run. Every line is `name value unit`.
 //!
 //! `KIZASHI_KAFKA=host:port cargo bench` measures over a broker as well. Names after `--` choose: throughput, ticket,
-//! visible, views, sql, idle; and doors, which needs a browser and runs only when it is named (`tests/bench/doors.sh`).
+//! visible, views, layout, sql, idle; and doors, which needs a browser and runs only when it is named (`tests/bench/doors.sh`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod cpu;
@@ -10,6 +10,7 @@ mod events;
 mod idle;
 mod lake;
 mod latency;
+mod layout;
 mod statements;
 mod throughput;
 mod views;
@@ -35,6 +36,9 @@ fn main() {
     }
     if wants("views") {
         views::run(&runtime);
+    }
+    if wants("layout") {
+        layout::run(&runtime);
     }
     if wants("sql") {
         statements::run();

@@ -65,7 +65,8 @@ pub fn run(runtime: &Runtime) {
     println!("views.geometric_mean {mean:.2} of DuckDB's time");
 }
 
-fn python() -> Option<PathBuf> {
+/// With `DuckDB`, delta-rs and pyarrow.
+pub fn python() -> Option<PathBuf> {
     let venv = std::env::var_os("KIZASHI_READERS_VENV").map(PathBuf::from);
     let venv = venv.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/kizashi/venv-readers")))?;
     Some(venv.join("bin/python")).filter(|python| python.is_file())

@@ -5,16 +5,18 @@
 //! of each size there are never many files (the size-tiered merging of LSM trees).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
+use arrow::datatypes::Schema;
 use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{LogicalFileView, Remove};
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
 use futures::TryStreamExt;
 use kizashi_model::Timestamp;
 use kizashi_model::tables::{PARTITION_COLUMN, Table};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
@@ -23,7 +25,7 @@ use crate::LakeError;
 use crate::commit::Committed;
 use crate::error::{internal, reason, unavailable};
 use crate::open::{Lake, entry};
-use crate::rows::Rows;
+use crate::rows::{Rows, file_schema};
 
 /// Merges of one table in a round: what is left waits for the next, so that new rows are not kept waiting.
 const MERGES_MAX: usize = 8;
@@ -33,6 +35,8 @@ const TIER_BITS: u32 = 4;
 /// Bytes of the rows of one merge at most, every text written out: far below what an Arrow column can hold (2 GiB), and
 /// what the writer's memory can bear.
 const MERGE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Rows that are read at a time. Their names are looked up once each, so there should be many rows of each.
+const BATCH_ROWS: usize = 65_536;
 /// The end of a file that is read first: nearly always all of its metadata.
 const TAIL_BYTES: u64 = 16 * 1024;
 
@@ -70,10 +74,12 @@ impl Lake {
         let groups = groups(&files, config.compact_files_min, config.compact_rows_max);
         for group in groups.into_iter().take(MERGES_MAX) {
             let store = log.object_store(None);
-            let group = fitting(table, store.as_ref(), group).await?;
+            let mut group = fitting(table, store.as_ref(), group).await?;
             if group.len() < 2 {
                 continue;
             }
+            // In the order in which they were made, which is that of time: then hardly a series has to be sorted.
+            group.sort_by_key(|file| file.path().into_owned());
             let mut rows = Rows::new(table);
             for file in &group {
                 read(table, store.as_ref(), file, &mut rows, time).await?;
@@ -190,8 +196,13 @@ async fn read(
     let away = |reason: String| LakeError::Unavailable { table: table.name(), doing: "compacted", reason };
     let got = store.get(&path).await.map_err(|e| away(reason(&e)))?;
     let bytes = got.bytes().await.map_err(|e| away(reason(&e)))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| away(format!("{path}: {e}")))?;
-    for batch in builder.build().map_err(|e| away(format!("{path}: {e}")))? {
+    let broken = |e: ParquetError| away(format!("{path}: {e}"));
+    let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::default()).map_err(broken)?;
+    // Names as the dictionaries that they are in the file, if it is as ours are.
+    let named = ArrowReaderOptions::new().with_schema(file_schema(table));
+    let named = ArrowReaderMetadata::try_new(metadata.metadata().clone(), named);
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, named.unwrap_or(metadata));
+    for batch in builder.with_batch_size(BATCH_ROWS).build().map_err(broken)? {
         let batch = batch.map_err(|e| away(format!("{path}: {e}")))?;
         rows.push_batch(&as_table(table, &batch)?, time)?;
     }
@@ -200,15 +211,16 @@ async fn read(
 
 /// Other tools may have rewritten a file with wider types of the same meaning.
 fn as_table(table: Table, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
-    let schema = table.schema();
+    let (schema, ours) = (table.schema(), file_schema(table));
     let mut columns = Vec::with_capacity(batch.num_columns());
     let mut fields = Vec::with_capacity(batch.num_columns());
-    for field in schema.fields().iter().filter(|field| field.name() != PARTITION_COLUMN) {
+    for (field, ours) in schema.fields().iter().zip(ours.fields()) {
         let column = batch
             .column_by_name(field.name())
             .ok_or_else(|| internal(format!("a data file of {} has no column {}", table.name(), field.name())))?;
-        columns.push(cast(column, field.data_type()).map_err(internal)?);
-        fields.push(field.clone());
+        let is_ours = column.data_type() == ours.data_type();
+        columns.push(if is_ours { column.clone() } else { cast(column, field.data_type()).map_err(internal)? });
+        fields.push(if is_ours { ours.clone() } else { field.clone() });
     }
-    RecordBatch::try_new(std::sync::Arc::new(arrow::datatypes::Schema::new(fields)), columns).map_err(internal)
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(internal)
 }

@@ -27,7 +27,8 @@ pub struct LakeConfig {
     pub bytes_max: usize,
     /// Commits between two checkpoints of a table's log.
     pub checkpoint_every: u64,
-    /// How long superseded entries of a table's log are kept: how far back a reader can travel.
+    /// How long superseded entries of a table's log, and files that are no longer part of it, are kept: how far back a reader
+    /// can travel.
     pub log_retention: Span,
     /// Files of a day and of like size that are merged into one when there are this many; 0 never merges.
     pub compact_files_min: usize,

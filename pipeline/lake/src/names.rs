@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ahash::RandomState;
-use arrow::array::{ArrayRef, DictionaryArray, Int32Builder, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Builder, StringBuilder};
 use arrow::datatypes::Int32Type;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -53,6 +53,26 @@ impl Names {
             Some(name) => self.push(name),
             None => self.push_null(),
         }
+    }
+
+    /// Each of the names is looked at once.
+    pub fn push_dictionary(&mut self, names: &DictionaryArray<Int32Type>) -> Option<()> {
+        let values = names.values().as_string_opt::<i32>()?;
+        let mut keys: Vec<Option<i32>> = vec![None; values.len()];
+        for place in names.keys() {
+            let Some(place) = place else {
+                self.push_null();
+                continue;
+            };
+            let place = usize::try_from(place).ok()?;
+            let key = match *keys.get(place)? {
+                Some(key) => key,
+                None => *keys[place].insert(self.key_of(values.value(place))),
+            };
+            self.last = Some(key);
+            self.keys.append_value(key);
+        }
+        Some(())
     }
 
     pub fn push_null(&mut self) {
@@ -125,6 +145,28 @@ mod tests {
             let found: Vec<_> = array.downcast_dict::<StringArray>().unwrap().into_iter().collect();
             prop_assert_eq!(found, expected);
             let distinct: std::collections::HashSet<_> = array.downcast_dict::<StringArray>().unwrap().into_iter().flatten().collect();
+            prop_assert_eq!(array.values().len(), distinct.len(), "each name is kept once");
+        }
+
+        #[test]
+        fn names_of_other_columns_come_out_as_they_went_in(
+            columns in prop::collection::vec(prop::collection::vec(0usize..6, 0..20), 0..5),
+        ) {
+            // What a file's dictionary holds and no row names is not there afterwards.
+            let values = StringArray::from(vec!["a", "b", "a", "空き", "unused"]);
+            let (mut column, mut expected) = (Names::default(), Vec::new());
+            for rows in columns {
+                let keys: Vec<Option<i32>> = rows.iter().map(|row| [None, Some(0), Some(1), Some(2), Some(3), Some(0)][*row]).collect();
+                let names = DictionaryArray::<Int32Type>::try_new(keys.clone().into(), Arc::new(values.clone())).unwrap();
+                column.push_dictionary(&names).unwrap();
+                column.push("b");
+                expected.extend(keys.iter().map(|key| key.map(|key| values.value(key as usize))).chain([Some("b")]));
+            }
+            let array = column.finish().unwrap();
+            let array = array.as_any().downcast_ref::<DictionaryArray<Int32Type>>().unwrap();
+            let found: Vec<_> = array.downcast_dict::<StringArray>().unwrap().into_iter().collect();
+            prop_assert_eq!(&found, &expected);
+            let distinct: std::collections::HashSet<_> = found.into_iter().flatten().collect();
             prop_assert_eq!(array.values().len(), distinct.len(), "each name is kept once");
         }
     }

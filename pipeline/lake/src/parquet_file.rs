@@ -21,6 +21,8 @@ use crate::error::internal;
 /// the whole file are cut short, and with them comes the size of all its texts, which a merge has to know.
 const LONG_TEXTS: [&str; 9] =
     ["output", "summary", "evidence", "comment", "title", "reason", "headers", "payload", "runbook"];
+/// A dictionary of values past this is not worth its place: 65,536 of them, told apart in two bytes.
+const VALUES_BYTES_MAX: usize = 512 * 1024;
 /// Rows that a reader can skip together within a file.
 const PAGE_ROWS: usize = 20_000;
 /// Names longer than this have no extremes in the log; ours never are.
@@ -59,10 +61,11 @@ fn properties(table: Table) -> WriterProperties {
         let column = ColumnPath::from(field.name().as_str());
         properties = match field.data_type() {
             DataType::Timestamp(..) | DataType::Int64 => plain(properties, &column, Encoding::DELTA_BINARY_PACKED),
-            // Measured values hardly repeat; their bytes, place by place, do.
-            DataType::Float64 if field.name() != "limit_value" => {
-                plain(properties, &column, Encoding::BYTE_STREAM_SPLIT)
-            }
+            // Measured values have few digits and so repeat, which the dictionary makes use of; of those that do not, the bytes
+            // do, place by place.
+            DataType::Float64 => properties
+                .set_column_dictionary_page_size_limit(column.clone(), VALUES_BYTES_MAX)
+                .set_column_encoding(column.clone(), Encoding::BYTE_STREAM_SPLIT),
             _ => properties,
         };
         if LONG_TEXTS.contains(&field.name().as_str()) {

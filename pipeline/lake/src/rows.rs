@@ -125,7 +125,7 @@ impl Column {
 }
 
 /// The columns of a table's data files: the partition column is in the file's path, and names are dictionaries.
-fn file_schema(table: Table) -> SchemaRef {
+pub(crate) fn file_schema(table: Table) -> SchemaRef {
     let schema = table.schema();
     let stored = &schema.fields()[..schema.fields().len() - 1];
     let fields: Vec<Field> = stored
@@ -260,7 +260,10 @@ fn append_array(column: &mut Column, array: &ArrayRef) -> Option<()> {
     use arrow::array::AsArray;
     use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
     match column {
-        Column::Name(b) => array.as_string_opt::<i32>()?.iter().for_each(|v| b.push_option(v)),
+        Column::Name(b) => match array.as_dictionary_opt::<Int32Type>() {
+            Some(names) => b.push_dictionary(names)?,
+            None => array.as_string_opt::<i32>()?.iter().for_each(|v| b.push_option(v)),
+        },
         Column::Text(b) => array.as_string_opt::<i32>()?.iter().for_each(|v| b.append_option(v)),
         Column::Int(b) => array.as_primitive_opt::<Int64Type>()?.iter().for_each(|v| b.append_option(v)),
         Column::Float(b) => array.as_primitive_opt::<Float64Type>()?.iter().for_each(|v| b.append_option(v)),
