@@ -162,7 +162,7 @@ fn statements_that_kill_such_engines_are_errors_within_their_limits_and_the_prod
 #[test]
 fn a_statement_that_takes_all_memory_ends_the_worker_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    let product = Product::start(folder.path(), &Settings::quiet("[sql]\nworker_memory_mb = 768\n"));
+    let product = Product::start(folder.path(), &Settings::quiet("[sql]\nhot_mb = 0\nworker_memory_mb = 768\n"));
     answers(&product);
     let first = worker(&product);
     // Each column of one batch may have its 64 MB, and nobody counts them together.

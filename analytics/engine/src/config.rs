@@ -17,8 +17,8 @@ pub struct EngineConfig {
     pub memory_mb: u64,
     /// Memory of all statements together, in MB.
     pub memory_total_mb: u64,
-    /// Memory for rows of small files of one table, in MB, kept because to open such a file takes longer than to look
-    /// through its rows. With 0 every file is read from disk.
+    /// Memory for the rows of small files, in MB, kept because to open such a file takes longer than to look through its
+    /// rows. With 0 every file is read from disk.
     pub hot_mb: u64,
     /// Disk that one statement may use for sorting and joining, in MB.
     pub spill_mb: u64,
@@ -50,7 +50,7 @@ impl Default for EngineConfig {
         Self {
             memory_mb: 128,
             memory_total_mb: 256,
-            hot_mb: 32,
+            hot_mb: 64,
             spill_mb: 512,
             timeout: Span::from_secs(30),
             rows_max: 10_000,
@@ -97,11 +97,11 @@ impl EngineConfig {
                 self.memory_mb, self.memory_total_mb
             ));
         }
-        let least = self.memory_total_mb.saturating_add(STACKS_MB);
+        let least = self.memory_total_mb.saturating_add(self.hot_mb).saturating_add(STACKS_MB);
         if self.worker_memory_mb < least {
             return Err(format!(
-                "sql.worker_memory_mb is {} and sql.memory_total_mb {}: the process needs at least {least}, {STACKS_MB} of it for its own threads",
-                self.worker_memory_mb, self.memory_total_mb
+                "sql.worker_memory_mb is {}, sql.memory_total_mb {} and sql.hot_mb {}: the process needs at least {least}, {STACKS_MB} of it for its own threads",
+                self.worker_memory_mb, self.memory_total_mb, self.hot_mb
             ));
         }
         if self.statement_bytes_max > STATEMENT_BYTES_MAX {
@@ -136,7 +136,7 @@ mod tests {
             upside_down.validate().is_err_and(|e| e.starts_with("sql.memory_mb is 512 and sql.memory_total_mb 256"))
         );
         let cramped = EngineConfig { worker_memory_mb: 300, ..EngineConfig::default() };
-        assert!(cramped.validate().is_err_and(|e| e.starts_with("sql.worker_memory_mb is 300") && e.contains("768")));
+        assert!(cramped.validate().is_err_and(|e| e.starts_with("sql.worker_memory_mb is 300") && e.contains("832")));
         assert!(serde_json::from_str::<EngineConfig>(r#"{"rows":1}"#).is_err(), "an unknown key");
     }
 }

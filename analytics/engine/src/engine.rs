@@ -18,6 +18,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::catalog::{Catalog, Library};
+use crate::committed::HotMemory;
 use crate::describe::{self, RelationInfo, SystemTables};
 use crate::functions::{Extra, base_state};
 use crate::guard::Stop;
@@ -151,11 +152,11 @@ impl EngineBuilder {
         let plain = Library { base: base.clone(), sources: collect(empty)?, views: views.clone(), system: None };
         let relations = relations(Arc::new(plain), runtime, &threads)?;
         let view_costs = costs(&views)?;
-        let hot_bytes = EngineConfig::bytes(self.config.hot_mb) as u64;
+        let hot = HotMemory::new(EngineConfig::bytes(self.config.hot_mb) as u64);
         let sources = Table::ALL.into_iter().map(|table| {
             let source = match self.rows.remove(&table) {
                 Some(rows) => memory(table, rows)?,
-                None => Source::Delta(Box::new(DeltaSource::new(&self.lake_root, table, hot_bytes))),
+                None => Source::Delta(Box::new(DeltaSource::new(&self.lake_root, table, hot.clone()))),
             };
             Ok((table, source))
         });

@@ -18,7 +18,7 @@ use kizashi_model::tables::Table;
 use tokio::sync::Mutex;
 
 use crate::QueryError;
-use crate::committed::{Committed, Hot, Log};
+use crate::committed::{Committed, Hot, HotMemory, Log};
 use crate::retype::retyped;
 
 /// What a statement reads of one table.
@@ -50,8 +50,7 @@ pub(crate) struct DeltaSource {
     table: Table,
     schema: SchemaRef,
     root: PathBuf,
-    /// Memory for the rows of small files.
-    hot_bytes_max: u64,
+    hot: Arc<HotMemory>,
     /// Held while refreshing: at most one refresh per table at a time.
     loaded: Mutex<Option<Loaded>>,
 }
@@ -69,10 +68,10 @@ impl std::fmt::Debug for DeltaSource {
 }
 
 impl DeltaSource {
-    pub fn new(lake_root: &Path, table: Table, hot_bytes_max: u64) -> Self {
+    pub fn new(lake_root: &Path, table: Table, hot: Arc<HotMemory>) -> Self {
         let schema = retyped(&table.schema(), inside);
         let root = lake_root.join(table.name());
-        Self { table, schema, root, hot_bytes_max, loaded: Mutex::new(None) }
+        Self { table, schema, root, hot, loaded: Mutex::new(None) }
     }
 
     async fn pin(&self) -> Result<Pinned, QueryError> {
@@ -97,7 +96,10 @@ impl DeltaSource {
     }
 
     async fn refresh(&self, known: Option<Loaded>) -> Result<Loaded, String> {
-        let (mut log, mut hot) = known.map_or((None, Hot::default()), |known| (Some(known.log), known.hot));
+        let (mut log, mut hot) = match known {
+            Some(known) => (Some(known.log), known.hot),
+            None => (None, Hot::new(self.hot.clone())),
+        };
         if let Some(known) = &mut log
             && !known.catch_up()?
         {
@@ -107,7 +109,7 @@ impl DeltaSource {
             Some(log) => log,
             None => Log::open(&self.root, self.schema.clone()).await?,
         };
-        hot.keep(&self.root, &self.schema, log.files.values(), self.hot_bytes_max);
+        hot.keep(&self.root, &self.schema, log.files.values());
         let provider = Arc::new(Committed::new(self.schema.clone(), &log, &hot));
         let pinned = Pinned { version: Some(log.version), provider };
         Ok(Loaded { log, hot, pinned })

@@ -58,9 +58,9 @@ async fn answers(engine: &Engine, scope: &Scope) -> Vec<String> {
 #[tokio::test]
 async fn rows_from_files_and_from_memory_are_the_rows_that_were_written() {
     let lake = Lake::new();
-    let (files, memory) = (hot(&lake, 0), hot(&lake, 32));
+    let (files, some, memory) = (hot(&lake, 0), hot(&lake, 1), hot(&lake, 32));
     let mut written: Vec<Value> = Vec::new();
-    for commit in [0..1, 1..2, 2..40, 40..45, 45..700, 700..701, 701..3_000] {
+    for commit in [0..1, 1..2, 2..40, 40..45, 45..700, 700..701, 701..12_000] {
         let new: Vec<Value> = commit.map(row).collect();
         lake.write(Table::Samples, &new).await;
         written.extend(new);
@@ -70,7 +70,7 @@ async fn rows_from_files_and_from_memory_are_the_rows_that_were_written() {
         let expected = expected.unwrap();
         for scope in [Scope::All, tenant("a"), tenant("b"), tenant("nobody")] {
             let expected = answers(&expected, &scope).await;
-            for (name, engine) in [("files", &files), ("memory", &memory)] {
+            for (name, engine) in [("files", &files), ("some in memory", &some), ("memory", &memory)] {
                 for (sql, (given, expected)) in
                     STATEMENTS.iter().zip(answers(engine, &scope).await.iter().zip(&expected))
                 {
@@ -79,6 +79,22 @@ async fn rows_from_files_and_from_memory_are_the_rows_that_were_written() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn small_files_are_in_memory_as_far_as_there_is_room() {
+    let lake = Lake::new();
+    let read = async |mb: u64| {
+        let plan = rows_of(&hot(&lake, mb).session(Scope::All), "explain select value from samples").await;
+        (plan.contains(".parquet"), plan.contains("partition_sizes"))
+    };
+    for commit in [0..10, 10..6_000, 6_000..12_000, 12_000..30_000] {
+        lake.write(Table::Samples, &commit.map(row).collect::<Vec<_>>()).await;
+    }
+    // From files, from memory. A commit of two days makes two files, none of them of more than 13,500 rows.
+    assert_eq!(read(0).await, (true, false));
+    assert_eq!(read(1).await, (true, true));
+    assert_eq!(read(32).await, (false, true));
 }
 
 fn commits(lake: &Lake, table: Table) -> Vec<PathBuf> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{max, max_string_view, min, min_string_view};
@@ -35,34 +36,62 @@ pub(crate) struct HotFile {
     bytes: u64,
 }
 
+/// What all tables may use together, and what they do.
+#[derive(Debug)]
+pub(crate) struct HotMemory {
+    bytes_max: u64,
+    used: AtomicU64,
+}
+
+impl HotMemory {
+    pub fn new(bytes_max: u64) -> Arc<Self> {
+        Arc::new(Self { bytes_max, used: AtomicU64::new(0) })
+    }
+
+    /// For one that now uses `own`.
+    fn room(&self, own: u64) -> u64 {
+        let others = self.used.load(Ordering::Relaxed).saturating_sub(own);
+        self.bytes_max.saturating_sub(others)
+    }
+}
+
 /// Those of one table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hot {
+    memory: Arc<HotMemory>,
+    bytes: u64,
     files: HashMap<String, Arc<HotFile>>,
 }
 
+impl Drop for Hot {
+    fn drop(&mut self) {
+        self.memory.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 impl Hot {
-    /// Keeps the small ones among `files`, the newest first, as far as `bytes_max` allows. One that cannot be read is left
-    /// to the statement that needs it, which says why.
-    pub fn keep<'f>(
-        &mut self,
-        root: &Path,
-        schema: &SchemaRef,
-        files: impl Iterator<Item = &'f Arc<DataFile>>,
-        bytes_max: u64,
-    ) {
+    pub fn new(memory: Arc<HotMemory>) -> Self {
+        Self { memory, bytes: 0, files: HashMap::new() }
+    }
+
+    /// Keeps the small ones among `files`, the newest first, as far as there is room. One that cannot be read is left to the
+    /// statement that needs it, which says why.
+    pub fn keep<'f>(&mut self, root: &Path, schema: &SchemaRef, files: impl Iterator<Item = &'f Arc<DataFile>>) {
         let mut small: Vec<&Arc<DataFile>> = files.filter(|file| file.rows <= FILE_ROWS_MAX).collect();
         small.sort_unstable_by_key(|file| std::cmp::Reverse((file.meta.last_modified, &file.path)));
-        let (mut before, mut total) = (std::mem::take(&mut self.files), 0);
+        let (room, mut before, mut bytes) = (self.memory.room(self.bytes), std::mem::take(&mut self.files), 0);
         for file in small {
-            let kept = before.remove(&file.path).or_else(|| Some(Arc::new(read(root, schema, file, bytes_max)?)));
+            let kept = before.remove(&file.path).or_else(|| Some(Arc::new(read(root, schema, file, room)?)));
             let Some(kept) = kept else { continue };
-            total += kept.bytes;
-            if total > bytes_max {
-                return;
+            if bytes + kept.bytes > room {
+                break;
             }
+            bytes += kept.bytes;
             self.files.insert(file.path.clone(), kept);
         }
+        self.memory.used.fetch_add(bytes, Ordering::Relaxed);
+        self.memory.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
     }
 
     pub fn of(&self, file: &DataFile) -> Option<Arc<HotFile>> {

@@ -31,8 +31,8 @@ use datafusion::physical_plan::filter_pushdown::PushedDown;
 use datafusion::physical_plan::union::UnionExec;
 
 use file::DataFile;
-pub(crate) use hot::Hot;
 use hot::HotFile;
+pub(crate) use hot::{Hot, HotMemory};
 pub(crate) use log::Log;
 
 /// Fewer rows are read by one thread: to hand them to another costs more than to read them.
