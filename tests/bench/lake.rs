@@ -1,10 +1,11 @@
 //! The lake, filled as the product fills it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kizashi_lake::{Lake, LakeConfig};
-use kizashi_model::Offsets;
+use kizashi_model::{Offsets, Topic};
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::{Place, clock};
@@ -23,6 +24,30 @@ pub async fn commit(place: &Place, root: &Path, goal: &Offsets) -> Lake {
     let (ran, ()) = tokio::join!(running, reached);
     ran.unwrap();
     lake
+}
+
+/// Commits all that is on the relay, and merges what is small, as the product does it; answers the lake's folder.
+pub fn fill(runtime: &Runtime, place: &Place) -> PathBuf {
+    let root = place.folder.path().join("lake");
+    runtime.block_on(async {
+        let goal = place.relay.end_offsets(&Topic::ALL).await.unwrap();
+        let lake = commit(place, &root, &goal).await;
+        lake.maintain(clock().now()).await.unwrap();
+    });
+    root
+}
+
+/// One that has `DuckDB`, delta-rs and pyarrow; says how to get it when it is not there.
+pub fn python(bench: &str) -> Option<PathBuf> {
+    let venv = std::env::var_os("KIZASHI_READERS_VENV").map(PathBuf::from);
+    let venv = venv.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/kizashi/venv-readers")))?;
+    let python = Some(venv.join("bin/python")).filter(|python| python.is_file());
+    if python.is_none() {
+        println!(
+            "# {bench}: no Python for it; run tests/lanes/readers/run.sh once, it installs it, or set KIZASHI_READERS_VENV"
+        );
+    }
+    python
 }
 
 /// The middle of several measurements.

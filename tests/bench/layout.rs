@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kizashi_engine::{Engine, EngineConfig, Scope, format};
-use kizashi_model::{CheckId, CheckResult, Event, Metric, State, TenantId, Timestamp, Topic};
+use kizashi_model::{CheckId, CheckResult, Event, Metric, State, TenantId, Timestamp};
 use tokio::runtime::Runtime;
 
 use crate::events::{Measured, Place, clock, place};
-use crate::lake::commit;
+use crate::lake::{fill, python};
 
 const CHECKS: usize = 2_000;
 const ROUNDS: u64 = 500;
@@ -29,16 +29,11 @@ pub fn run(runtime: &Runtime) {
 
 fn bytes(runtime: &Runtime) {
     let place = place(&Measured { name: "embedded", kafka: None }, "layout");
-    let root = fill(runtime, &place, Model::new(CHECKS, 25), ROUNDS);
+    let root = rounds_of(runtime, &place, Model::new(CHECKS, 25), ROUNDS);
     let rows = ROUNDS as f64 * CHECKS as f64;
     let entropy = Model::bits() / 8.0;
     println!("layout.entropy {entropy:.2} bytes/row");
-    let Some(python) = crate::views::python() else {
-        println!(
-            "# layout: no pyarrow; run tests/lanes/readers/run.sh once, it installs it, or set KIZASHI_READERS_VENV"
-        );
-        return;
-    };
+    let Some(python) = python("layout") else { return };
     let output = Command::new(python).arg("tests/bench/layout.py").arg(&root).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let (mut ours, mut default) = (0.0, 0.0);
@@ -59,26 +54,20 @@ fn bytes(runtime: &Runtime) {
     println!("layout.to_pyarrow {:.2}", ours / default);
 }
 
-/// Commits the rounds, and merges what is small; answers the lake's folder.
-fn fill(runtime: &Runtime, place: &Place, mut model: Model, rounds: u64) -> PathBuf {
+/// A lake of so many rounds; answers its folder.
+fn rounds_of(runtime: &Runtime, place: &Place, mut model: Model, rounds: u64) -> PathBuf {
     let start = Timestamp((clock().now().0 / 86_400_000 - 1) * 86_400_000);
     for round in 0..rounds {
         let events = (0..model.checks.len()).map(|check| model.event(check, start, round)).collect();
         runtime.block_on(place.relay.publish(events)).unwrap();
     }
-    let root = place.folder.path().join("lake");
-    runtime.block_on(async {
-        let goal = place.relay.end_offsets(&Topic::ALL).await.unwrap();
-        let lake = commit(place, &root, &goal).await;
-        lake.maintain(clock().now()).await.unwrap();
-    });
-    root
+    fill(runtime, place)
 }
 
 /// What a statement of one of so many tenants reads, beside the tenant's share of the table.
 fn of_one_tenant(runtime: &Runtime, tenants: usize) {
     let place = place(&Measured { name: "embedded", kafka: None }, "tenants");
-    let root = fill(runtime, &place, Model::new(MANY, tenants), FEW_ROUNDS);
+    let root = rounds_of(runtime, &place, Model::new(MANY, tenants), FEW_ROUNDS);
     let config = EngineConfig { hot_mb: 0, ..EngineConfig::default() };
     let session = Engine::open(&root, config).unwrap().session(Scope::All);
     let ask = |sql: &str| {

@@ -11,12 +11,12 @@ use std::time::Instant;
 use kizashi_engine::{Engine, EngineConfig, Scope};
 use kizashi_model::{
     CheckId, Event, Outcome, Prediction, PredictionPhase, State, TenantId, TicketAction, TicketEvent, TicketKind,
-    TicketStatus, Timestamp, Topic,
+    TicketStatus, Timestamp,
 };
 use tokio::runtime::Runtime;
 
 use crate::events::{Measured, Place, clock, event, place, result};
-use crate::lake::{commit, median};
+use crate::lake::{fill, median, python};
 
 const RESULTS: u64 = 1_000_000;
 const TICKETS: i64 = 50_000;
@@ -26,15 +26,10 @@ const PUBLISH: u64 = 5_000;
 const RUNS: usize = 5;
 
 pub fn run(runtime: &Runtime) {
-    let Some(python) = python() else {
-        println!(
-            "# views: no DuckDB; run tests/lanes/readers/run.sh once, it installs it, or set KIZASHI_READERS_VENV"
-        );
-        return;
-    };
+    let Some(python) = python("views") else { return };
     let place = place(&Measured { name: "embedded", kafka: None }, "views");
-    fill(runtime, &place);
-    let root = place.folder.path().join("lake");
+    publish(runtime, &place);
+    let root = fill(runtime, &place);
     let config = EngineConfig {
         memory_mb: 2_048,
         memory_total_mb: 2_048,
@@ -65,13 +60,6 @@ pub fn run(runtime: &Runtime) {
     println!("views.geometric_mean {mean:.2} of DuckDB's time");
 }
 
-/// With `DuckDB`, delta-rs and pyarrow.
-pub fn python() -> Option<PathBuf> {
-    let venv = std::env::var_os("KIZASHI_READERS_VENV").map(PathBuf::from);
-    let venv = venv.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/kizashi/venv-readers")))?;
-    Some(venv.join("bin/python")).filter(|python| python.is_file())
-}
-
 fn folder() -> PathBuf {
     PathBuf::from("queries/views")
 }
@@ -83,8 +71,8 @@ fn views() -> Vec<PathBuf> {
     files
 }
 
-/// A lake of results with their samples, tickets, predictions and rejects, committed and merged as the product does it.
-fn fill(runtime: &Runtime, place: &Place) {
+/// Results with their samples, tickets, predictions and rejects.
+fn publish(runtime: &Runtime, place: &Place) {
     let start = Timestamp(clock().now().0 - 3 * 3_600_000);
     let publish = |events: Vec<Event>| runtime.block_on(place.relay.publish(events)).unwrap();
     for first in (0..RESULTS).step_by(PUBLISH as usize) {
@@ -99,11 +87,6 @@ fn fill(runtime: &Runtime, place: &Place) {
     for first in (0..REJECTS).step_by(1_000) {
         publish((first..first + 1_000).map(|i| reject(i, start)).collect());
     }
-    runtime.block_on(async {
-        let goal = place.relay.end_offsets(&Topic::ALL).await.unwrap();
-        let lake = commit(place, &place.folder.path().join("lake"), &goal).await;
-        lake.maintain(clock().now()).await.unwrap();
-    });
 }
 
 /// Every check is bad for a tenth of the time, at times of its own, and every fiftieth has fallen silent.

@@ -40,21 +40,21 @@ impl Lake {
         Ok(())
     }
 
-    /// Maintains the tables after each commit, beside the writer, until `stop`; a round that has begun is finished.
+    /// Maintains the tables after each commit, beside the writer, until `stop`, which waits for no merge: what is given up in
+    /// the middle is what a crash there would leave.
     ///
     /// # Errors
     /// As [`Lake::maintain`].
     pub(crate) async fn keep_maintained(&self, clock: &Clock, stop: &CancellationToken) -> Result<(), LakeError> {
         let mut status = self.status();
-        while !stop.is_cancelled() {
-            self.maintain(clock.now()).await?;
-            tokio::select! {
-                () = stop.cancelled() => {}
-                // Its sender lives as long as the lake.
-                _ = status.changed() => {}
+        let maintaining = async {
+            // Its sender lives as long as the lake.
+            while status.changed().await.is_ok() {
+                self.maintain(clock.now()).await?;
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        stop.run_until_cancelled(maintaining).await.unwrap_or(Ok(()))
     }
 
     async fn merge_files(&self, table: Table, now: Timestamp) -> Result<(), LakeError> {

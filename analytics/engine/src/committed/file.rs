@@ -1,9 +1,10 @@
 //! What the log says about one data file.
 
+use std::cmp::Ordering;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use chrono::{DateTime, NaiveDate, Utc};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
@@ -66,12 +67,13 @@ impl DataFile {
             PARTITION_COLUMN => constant(&day),
             name => stats.column(name, field.data_type()),
         });
-        let statistics = Statistics {
-            num_rows: Precision::Exact(rows),
-            total_byte_size: Precision::Absent,
-            column_statistics: columns.collect(),
-        };
-        Ok(Self { meta, rows, day, statistics: Arc::new(statistics), path: add.path })
+        let statistics = known(rows, columns.collect());
+        Ok(Self { meta, rows, day, statistics, path: add.path })
+    }
+
+    /// The order in which files are kept in memory and read.
+    pub fn newest_first(&self, other: &Self) -> Ordering {
+        (other.meta.last_modified, &other.path).cmp(&(self.meta.last_modified, &self.path))
     }
 
     pub fn partitioned(&self) -> PartitionedFile {
@@ -82,30 +84,42 @@ impl DataFile {
     }
 }
 
-/// Of a column that is the same in every row.
-pub(crate) fn constant(value: &ScalarValue) -> ColumnStatistics {
+/// The columns of the table that are in its files: all but the last, the day.
+pub(super) fn stored(schema: &SchemaRef) -> SchemaRef {
+    let columns = schema.fields().len().saturating_sub(1);
+    Arc::new(Schema::new(schema.fields().iter().take(columns).cloned().collect::<Vec<_>>()))
+}
+
+/// What is known of some rows.
+pub(super) fn known(rows: usize, columns: Vec<ColumnStatistics>) -> Arc<Statistics> {
+    Arc::new(Statistics {
+        num_rows: Precision::Exact(rows),
+        total_byte_size: Precision::Absent,
+        column_statistics: columns,
+    })
+}
+
+/// What is known of one column: how many nulls it has, its least and its greatest value.
+pub(super) fn column(nulls: Option<usize>, extremes: Option<(ScalarValue, ScalarValue)>) -> ColumnStatistics {
+    let (min, max) = extremes.unzip();
     ColumnStatistics {
-        null_count: Precision::Exact(0),
-        min_value: Precision::Exact(value.clone()),
-        max_value: Precision::Exact(value.clone()),
+        null_count: nulls.map_or(Precision::Absent, Precision::Exact),
+        min_value: min.map_or(Precision::Absent, Precision::Exact),
+        max_value: max.map_or(Precision::Absent, Precision::Exact),
         ..ColumnStatistics::new_unknown()
     }
+}
+
+/// Of a column that is the same in every row.
+pub(super) fn constant(value: &ScalarValue) -> ColumnStatistics {
+    column(Some(0), Some((value.clone(), value.clone())))
 }
 
 impl Stats {
     fn column(&self, name: &str, of: &DataType) -> ColumnStatistics {
         let nulls = self.null_count.get(name).and_then(Value::as_u64).and_then(|nulls| usize::try_from(nulls).ok());
         let extremes = self.min_values.get(name).zip(self.max_values.get(name));
-        let extremes = extremes.and_then(|(low, high)| Some((scalar(low, of)?, scalar(high, of)?)));
-        let (min, max) = extremes.map_or((Precision::Absent, Precision::Absent), |(min, max)| {
-            (Precision::Exact(min), Precision::Exact(max))
-        });
-        ColumnStatistics {
-            null_count: nulls.map_or(Precision::Absent, Precision::Exact),
-            min_value: min,
-            max_value: max,
-            ..ColumnStatistics::new_unknown()
-        }
+        column(nulls, extremes.and_then(|(low, high)| Some((scalar(low, of)?, scalar(high, of)?))))
     }
 }
 

@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{max, max_string_view, min, min_string_view};
-use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
-use datafusion::common::stats::Precision;
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
-use super::file::{DataFile, constant};
+use super::file::{DataFile, column, constant, known, stored};
 
 /// Larger files are read where they are: of them a statement reads the part that it needs.
 const FILE_ROWS_MAX: usize = 16_384;
@@ -78,7 +77,7 @@ impl Hot {
     /// statement that needs it, which says why.
     pub fn keep<'f>(&mut self, root: &Path, schema: &SchemaRef, files: impl Iterator<Item = &'f Arc<DataFile>>) {
         let mut small: Vec<&Arc<DataFile>> = files.filter(|file| file.rows <= FILE_ROWS_MAX).collect();
-        small.sort_unstable_by_key(|file| std::cmp::Reverse((file.meta.last_modified, &file.path)));
+        small.sort_unstable_by(|a, b| a.newest_first(b));
         let (room, mut before, mut bytes) = (self.memory.room(self.bytes), std::mem::take(&mut self.files), 0);
         for file in small {
             let kept = before.remove(&file.path).or_else(|| Some(Arc::new(read(root, schema, file, room)?)));
@@ -102,8 +101,7 @@ impl Hot {
 fn read(root: &Path, schema: &SchemaRef, file: &DataFile, bytes_max: u64) -> Option<HotFile> {
     let opened = File::open(root.join(&file.path)).ok()?;
     // Read as views from the start: a text that repeats is then there once.
-    let (_, columns) = schema.fields().split_last()?;
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(columns.to_vec())));
+    let options = ArrowReaderOptions::new().with_schema(stored(schema));
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(opened, options).ok()?;
     let texts: i64 = builder.metadata().row_groups().iter().map(|group| group.total_byte_size()).sum();
     let wide: u64 = schema.fields().iter().map(|field| width(field.data_type())).sum();
@@ -126,20 +124,18 @@ fn width(of: &DataType) -> u64 {
 }
 
 fn hot(schema: &SchemaRef, batch: RecordBatch, day: &ScalarValue) -> Option<HotRows> {
-    let mut known: Vec<ColumnStatistics> = batch.columns().iter().map(extremes).collect();
-    known.push(constant(day));
+    let mut of_columns: Vec<ColumnStatistics> = batch.columns().iter().map(extremes).collect();
+    of_columns.push(constant(day));
     let (_, mut columns, count) = batch.into_parts();
     columns.push(day.to_array_of_size(count).ok()?);
     let rows = RecordBatch::try_new(schema.clone(), columns).ok()?;
-    let statistics =
-        Statistics { num_rows: Precision::Exact(count), total_byte_size: Precision::Absent, column_statistics: known };
-    Some(HotRows { rows, statistics: Arc::new(statistics) })
+    Some(HotRows { rows, statistics: known(count, of_columns) })
 }
 
 /// Of names and times, by which rows are looked for.
-fn extremes(column: &ArrayRef) -> ColumnStatistics {
-    let any = column.as_any();
-    let found = match column.data_type() {
+fn extremes(of: &ArrayRef) -> ColumnStatistics {
+    let any = of.as_any();
+    let found = match of.data_type() {
         DataType::Utf8View => any.downcast_ref().and_then(|texts| {
             let text = |text: &str| ScalarValue::Utf8View(Some(text.to_owned()));
             Some((text(min_string_view(texts)?), text(max_string_view(texts)?)))
@@ -150,12 +146,5 @@ fn extremes(column: &ArrayRef) -> ColumnStatistics {
         }),
         _ => None,
     };
-    let (min_value, max_value) = found
-        .map_or((Precision::Absent, Precision::Absent), |(min, max)| (Precision::Exact(min), Precision::Exact(max)));
-    ColumnStatistics {
-        null_count: Precision::Exact(column.null_count()),
-        min_value,
-        max_value,
-        ..ColumnStatistics::new_unknown()
-    }
+    column(Some(of.null_count()), found)
 }

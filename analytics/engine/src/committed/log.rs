@@ -1,7 +1,7 @@
 //! The data files of a table at one version: read from the log as a whole by delta-rs, which knows checkpoints, and kept up
 //! to date from the commits that follow, each of which is one small file to read.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ pub(crate) struct Log {
     root: PathBuf,
     schema: SchemaRef,
     pub version: i64,
-    /// By their paths, so that rows always come in the same order: a sum of floats depends on it.
-    pub files: BTreeMap<String, Arc<DataFile>>,
+    /// By their paths.
+    pub files: HashMap<String, Arc<DataFile>>,
 }
 
 /// What a commit tells a reader of rows.
@@ -60,7 +60,7 @@ impl Log {
             root: root.to_owned(),
             schema,
             version: i64::try_from(snapshot.version()).map_err(|error| error.to_string())?,
-            files: BTreeMap::new(),
+            files: HashMap::new(),
         };
         let store = delta.log_store();
         let mut files = snapshot.file_views(store.as_ref(), None);

@@ -8,12 +8,12 @@ mod log;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PrunableStatistics;
-use datafusion::common::{DFSchema, Result, Statistics, internal_err, project_schema};
+use datafusion::common::{DFSchema, Result, Statistics, project_schema};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
@@ -30,7 +30,7 @@ use datafusion::physical_plan::filter::FilterExecBuilder;
 use datafusion::physical_plan::filter_pushdown::PushedDown;
 use datafusion::physical_plan::union::UnionExec;
 
-use file::DataFile;
+use file::{DataFile, stored};
 use hot::HotFile;
 pub(crate) use hot::{Hot, HotMemory};
 pub(crate) use log::Log;
@@ -42,12 +42,14 @@ const ROWS_PER_THREAD: usize = 50_000;
 pub(crate) struct Committed {
     /// As statements see it; the last column is the day.
     schema: SchemaRef,
+    /// The newest first, so that rows always come in the same order: a sum of floats depends on it.
     files: Vec<(Arc<DataFile>, Option<Arc<HotFile>>)>,
 }
 
 impl Committed {
     pub fn new(schema: SchemaRef, log: &Log, hot: &Hot) -> Self {
-        let files = log.files.values().map(|file| (file.clone(), hot.of(file))).collect();
+        let mut files: Vec<_> = log.files.values().map(|file| (file.clone(), hot.of(file))).collect();
+        files.sort_unstable_by(|(a, _), (b, _)| a.newest_first(b));
         Self { schema, files }
     }
 }
@@ -149,17 +151,13 @@ impl Committed {
         filters: &[Arc<dyn PhysicalExpr>],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Some((day, columns)) = self.schema.fields().split_last() else {
-            return internal_err!("a table without columns");
-        };
         let (url, runtime, options) = (ObjectStoreUrl::local_filesystem(), state.runtime_env(), state.config_options());
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&url)?, footers);
         let parquet =
             TableParquetOptions { global: options.execution.parquet.clone(), ..TableParquetOptions::default() };
-        let schema = TableSchema::builder(Arc::new(Schema::new(columns.to_vec())))
-            .with_table_partition_cols(vec![day.clone()])
-            .build();
+        let day: Vec<FieldRef> = self.schema.fields().iter().last().cloned().into_iter().collect();
+        let schema = TableSchema::builder(stored(&self.schema)).with_table_partition_cols(day).build();
         let mut source: Arc<dyn FileSource> = Arc::new(
             ParquetSource::new(schema)
                 .with_table_parquet_options(parquet)
@@ -201,12 +199,10 @@ fn filtered(
     Ok(Arc::new(filter.build()?))
 }
 
-/// Shared out among as many threads as there is work for, the newest first.
+/// Shared out among as many threads as there is work for, in the order in which they are given.
 fn groups(files: &[Arc<DataFile>], threads_max: usize) -> Vec<FileGroup> {
     let rows: usize = files.iter().map(|file| file.rows).sum();
     let threads = (rows / ROWS_PER_THREAD + 1).min(threads_max).min(files.len());
-    let mut files = files.to_vec();
-    files.sort_unstable_by_key(|file| std::cmp::Reverse((file.meta.last_modified, file.path.clone())));
     let mut groups: Vec<(usize, Vec<PartitionedFile>)> = vec![(0, Vec::new()); threads];
     for file in files {
         if let Some((rows, group)) = groups.iter_mut().min_by_key(|(rows, _)| *rows) {

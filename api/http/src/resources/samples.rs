@@ -50,7 +50,6 @@ impl Listed for LatestSample {
 SELECT tenant, check_id, metric, slot, value, unit, limit_value, recorded
 FROM latest_samples
 WHERE ($id IS NULL OR check_id = $id)
-  AND ($check_id IS NULL OR check_id = $check_id)
   AND ($metric IS NULL OR metric = $metric)
   AND ($from IS NULL OR slot >= $from)
   AND ($to IS NULL OR slot < $to)
