@@ -13,4 +13,5 @@ mod live;
 mod recordings;
 mod sql_worker;
 mod support;
+mod tail;
 mod tls;

@@ -98,7 +98,7 @@ async fn run(place: &Place, loaded: Loaded, background: &Handle) -> Result<()> {
     rest.add("the observer", observe::run(observer, stop.clone()));
     let importer = parts.importer(clock.clone());
     rest.add("the imports", importer.clone().finish(stop.clone()));
-    let sql = sql::start(&folder, &loaded, &mut last, &stop_sql, &health);
+    let sql = sql::start(&folder, &loaded, &mut last, &stop_sql, &health, parts.lake.tail())?;
     let behind = Behind { desk: &parts.desk, sql: &sql, engine: &parts.engine, token: &token };
     let addresses = doors.start(&folder, &loaded, &behind, &mut rest, &stop)?;
     let live = Live::filling();

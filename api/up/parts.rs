@@ -44,8 +44,9 @@ impl Parts {
         let desk = Desk::open(&folder.path("desk.db"), clock.clone()).await.context("database")?;
         let root = folder.path("lake");
         let lake = Lake::open(&root, config.lake.clone()).await.context("lake")?;
-        let engine = engine(&root, loaded).context("SQL")?;
-        // Of its own: what it asks of every tenant, one after the other, must not stand in the way of who looks at a page.
+        let builder = builder(&root, loaded).tail(Arc::new(lake.tail()));
+        let engine = open(builder, loaded.views().as_deref()).context("SQL")?;
+        // Of what is committed alone, so that a version of the data says what a judgement rests on. And an engine of its own: what it asks of every tenant, one after the other, must not stand in the way of who looks at a page.
         let watching = giving_way(|| self::engine(&root, loaded)).context("no thread for foresight")?.context("SQL")?;
         let foresight = Foresight::new(watching, registry);
         Ok(Self { relay, spool: Arc::new(spool), desk, lake, engine, foresight })
@@ -119,8 +120,11 @@ async fn keep_pinned(engine: &Engine, lake: &Lake, stop: &CancellationToken) {
 /// # Errors
 /// When the configuration or a view is wrong.
 pub fn engine(lake_root: &Path, loaded: &Loaded) -> Result<Engine> {
-    let builder = Engine::builder(lake_root, loaded.config.sql.clone()).spill_dir(&loaded.data.join("spill"));
-    open(builder, loaded.views().as_deref())
+    open(builder(lake_root, loaded), loaded.views().as_deref())
+}
+
+fn builder(lake_root: &Path, loaded: &Loaded) -> EngineBuilder {
+    Engine::builder(lake_root, loaded.config.sql.clone()).spill_dir(&loaded.data.join("spill"))
 }
 
 /// What every engine of the product has, in this process and in the SQL worker.

@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::{Context as _, Result};
 use kizashi_http::{ComponentHealth, Condition, Health};
-use kizashi_sql::SqlClient;
+use kizashi_model::tail::Tail;
 use kizashi_sql::supervisor::{Program, Status, supervise};
 use kizashi_sql::worker::Setup;
+use kizashi_sql::{SqlClient, tail};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +26,8 @@ pub fn start(
     tasks: &mut Tasks,
     stop: &CancellationToken,
     health: &Arc<Health>,
-) -> SqlClient {
+    tail: watch::Receiver<Arc<Tail>>,
+) -> Result<SqlClient> {
     let environment = ENVIRONMENT.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
     let program = Program {
         // This very program, also after its file was replaced by a newer one.
@@ -34,11 +37,20 @@ pub fn start(
     };
     let setup = Setup {
         lake: folder.path("lake"),
+        tail: folder.path("sql").join("tail.socket"),
         spill: folder.path("sql").join("spill"),
         views: loaded.views().and_then(|views| std::path::absolute(views).ok()),
         socket: folder.path("sql").join("worker.socket"),
         engine: loaded.config.sql.clone(),
     };
+    let listener = tail::listen(&setup.tail).with_context(|| setup.tail.display().to_string())?;
+    tasks.add("the tail", {
+        let stop = stop.clone();
+        async move {
+            tail::serve(listener, tail, stop).await;
+            Ok(())
+        }
+    });
     let (supervisor, client) = supervise(program, setup);
     let stopping = stop.clone();
     tasks.add("the SQL worker", async move {
@@ -50,7 +62,7 @@ pub fn start(
         tell(status, own).await;
         Ok(())
     });
-    client
+    Ok(client)
 }
 
 /// Without the worker everything but people's SQL goes on, so that the product stays ready.

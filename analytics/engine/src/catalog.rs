@@ -3,8 +3,8 @@
 //! It is made for one statement and dies with it. A table is pinned to a snapshot when the statement first names it, so
 //! whatever is committed meanwhile, the statement reads one version of each table.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
@@ -17,7 +17,7 @@ use kizashi_model::tables::Table;
 
 use crate::describe::{COLUMNS, SystemTables};
 use crate::postgres::{PG_CATALOG, PgCatalog};
-use crate::snapshots::{Pinned, Source};
+use crate::snapshots::{PinnedTables, Sources};
 use crate::tenant_scan::TenantTable;
 use crate::views::View;
 use crate::{QueryError, Scope};
@@ -31,7 +31,7 @@ const INFORMATION_SCHEMA: &str = "information_schema";
 pub(crate) struct Library {
     /// Every session is a copy of it. It knows where the lake's files are, which planning asks; no plan runs in it.
     pub base: SessionState,
-    pub sources: BTreeMap<Table, Source>,
+    pub sources: Sources,
     pub views: BTreeMap<String, View>,
     /// Not there while the views are first planned: a view cannot be made of the list of views.
     pub system: Option<SystemTables>,
@@ -44,7 +44,9 @@ pub(crate) struct Catalog {
     time_zone: Option<String>,
     postgres: Option<Arc<PgCatalog>>,
     runtime: Arc<RuntimeEnv>,
-    pinned: tokio::sync::Mutex<BTreeMap<Table, Pinned>>,
+    pinned: tokio::sync::Mutex<PinnedTables>,
+    /// The tables that the statement named; others may be pinned with them.
+    read: Mutex<BTreeSet<Table>>,
     /// Views being planned, outermost first: one that names itself would never end.
     planning: Mutex<Vec<String>>,
     me: Weak<Self>,
@@ -65,6 +67,7 @@ impl Catalog {
             postgres,
             runtime,
             pinned: tokio::sync::Mutex::default(),
+            read: Mutex::default(),
             planning: Mutex::default(),
             me: me.clone(),
         })
@@ -95,21 +98,19 @@ impl Catalog {
     /// The version of each table read so far.
     pub async fn versions(&self) -> BTreeMap<Table, i64> {
         let pinned = self.pinned.lock().await;
-        pinned.iter().filter_map(|(table, pinned)| Some((*table, pinned.version?))).collect()
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = |table: &Table| pinned.get(table)?.as_ref().ok()?.version;
+        read.iter().filter_map(|table| Some((*table, version(table)?))).collect()
     }
 
     async fn table(&self, table: Table) -> Result<Option<Arc<dyn TableProvider>>> {
         let mut pinned = self.pinned.lock().await;
-        let provider = match pinned.get(&table) {
-            Some(known) => known.provider.clone(),
-            None => {
-                let Some(source) = self.library.sources.get(&table) else {
-                    return Ok(None);
-                };
-                let fresh = source.pin().await?;
-                pinned.entry(table).or_insert(fresh).provider.clone()
-            }
+        self.library.sources.pin(table, &mut pinned).await;
+        let Some(found) = pinned.get(&table) else {
+            return Ok(None);
         };
+        let provider = found.as_ref().map_err(Clone::clone)?.provider.clone();
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(table);
         Ok(Some(match &self.scope {
             Scope::All => provider,
             Scope::Tenant(tenant) => Arc::new(TenantTable::new(table, tenant.clone(), provider)),
@@ -137,7 +138,7 @@ impl Catalog {
     }
 
     fn planning(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.planning.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.planning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

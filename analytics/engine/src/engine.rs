@@ -26,9 +26,10 @@ use crate::memory::{StatementPool, Total};
 use crate::plain;
 use crate::postgres::PgCatalog;
 use crate::shape::Expanded;
-use crate::snapshots::{DeltaSource, Source};
+use crate::snapshots::{DeltaSource, Source, Sources};
 use crate::spill::SpillDir;
 use crate::store::LakeOnly;
+use crate::tail::TailSource;
 use crate::views::{self, View};
 use crate::{EngineConfig, EngineError, QueryError, Scope, Session};
 
@@ -86,6 +87,7 @@ pub struct EngineBuilder {
     spill_dir: Option<PathBuf>,
     extra: Extra,
     rows: BTreeMap<Table, Vec<RecordBatch>>,
+    tail: Option<Arc<dyn TailSource>>,
 }
 
 impl EngineBuilder {
@@ -133,6 +135,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Answers with the rows that are not committed yet as well.
+    #[must_use]
+    pub fn tail(mut self, tail: Arc<dyn TailSource>) -> Self {
+        self.tail = Some(tail);
+        self
+    }
+
     /// # Errors
     /// A configuration that makes no sense, or a view that cannot be planned: file and line.
     pub fn open(mut self) -> Result<Engine, EngineError> {
@@ -149,7 +158,8 @@ impl EngineBuilder {
             resources.environment(&self.config, None).map_err(|error| EngineError::Start(error.to_string()))?;
         let base = base_state(std::mem::take(&mut self.extra), runtime.clone());
         let empty = Table::ALL.into_iter().map(|table| Ok((table, memory(table, Vec::new())?)));
-        let plain = Library { base: base.clone(), sources: collect(empty)?, views: views.clone(), system: None };
+        let sources = Sources { of: collect(empty)?, tail: None };
+        let plain = Library { base: base.clone(), sources, views: views.clone(), system: None };
         let relations = relations(Arc::new(plain), runtime, &threads)?;
         let view_costs = costs(&views)?;
         let hot = HotMemory::new(EngineConfig::bytes(self.config.hot_mb) as u64);
@@ -161,7 +171,8 @@ impl EngineBuilder {
             Ok((table, source))
         });
         let system = SystemTables::new(&relations).map_err(|error| EngineError::Start(error.to_string()))?;
-        let library = Library { base, sources: collect(sources)?, views, system: Some(system) };
+        let sources = Sources { of: collect(sources)?, tail: self.tail.take() };
+        let library = Library { base, sources, views, system: Some(system) };
         let gate = Arc::new(Semaphore::new(self.config.statements_max));
         Ok(Engine(Arc::new(Inner {
             library: Arc::new(library),
@@ -177,9 +188,9 @@ impl EngineBuilder {
     }
 }
 
-type Sources = BTreeMap<Table, Source>;
-
-fn collect(sources: impl Iterator<Item = Result<(Table, Source), EngineError>>) -> Result<Sources, EngineError> {
+fn collect(
+    sources: impl Iterator<Item = Result<(Table, Source), EngineError>>,
+) -> Result<BTreeMap<Table, Source>, EngineError> {
     sources.collect()
 }
 
@@ -309,6 +320,7 @@ impl Engine {
             spill_dir: None,
             extra: Extra::default(),
             rows: BTreeMap::new(),
+            tail: None,
         }
     }
 
@@ -324,7 +336,7 @@ impl Engine {
     pub async fn data_version(&self, table: Table) -> Result<Option<i64>, QueryError> {
         let library = self.0.library.clone();
         let pinned = self.0.threads.1.spawn(async move {
-            match library.sources.get(&table) {
+            match library.sources.of.get(&table) {
                 Some(source) => source.pin().await.map(|pinned| pinned.version),
                 None => Ok(None),
             }

@@ -28,6 +28,7 @@ mod shape;
 mod snapshots;
 mod spill;
 mod store;
+mod tail;
 mod tenant_scan;
 pub mod views;
 
@@ -39,3 +40,4 @@ pub use engine::{Engine, EngineBuilder};
 pub use error::{EngineError, Limit, Position, QueryError};
 pub use parameters::{Parameters, timestamp};
 pub use session::{Causal, Description, Dialect, QueryResult, ResultStream, Scope, Session};
+pub use tail::TailSource;

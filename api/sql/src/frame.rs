@@ -35,10 +35,12 @@ pub enum Kind {
     End,
     /// In place of whatever was to come.
     Refused,
+    /// On the tail's socket: what a reader has, and what there is.
+    Tail,
 }
 
 impl Kind {
-    const ALL: [(Self, u8, usize); 8] = [
+    const ALL: [(Self, u8, usize); 9] = [
         (Self::Hello, 1, KB),
         (Self::Parameters, 2, 4 * MB),
         (Self::Query, 3, 8 * MB),
@@ -47,6 +49,7 @@ impl Kind {
         (Self::Rows, 6, 64 * MB),
         (Self::End, 7, KB),
         (Self::Refused, 8, MB),
+        (Self::Tail, 9, 4 * MB),
     ];
 
     fn row(self) -> (u8, usize) {
@@ -281,7 +284,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_and_half_of_it_is_an_error(
-            parts in proptest::collection::vec((0_usize..8, proptest::collection::vec(any::<u8>(), 0..600)), 0..6),
+            parts in proptest::collection::vec((0_usize..Kind::ALL.len(), proptest::collection::vec(any::<u8>(), 0..600)), 0..6),
             cut in any::<prop::sample::Index>(),
         ) {
             let frames: Vec<Frame> = parts

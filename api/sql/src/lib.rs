@@ -13,6 +13,7 @@ mod pool;
 mod rows;
 mod socket;
 pub mod supervisor;
+pub mod tail;
 pub mod worker;
 
 pub use client::{Request, Rows, SqlClient};

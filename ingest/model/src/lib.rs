@@ -10,6 +10,7 @@ pub mod offsets;
 pub mod plausible;
 pub mod state;
 pub mod tables;
+pub mod tail;
 pub mod time;
 pub mod topic;
 

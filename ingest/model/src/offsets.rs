@@ -16,6 +16,21 @@ impl std::fmt::Display for TopicPartition {
     }
 }
 
+impl TopicPartition {
+    /// The application id of the `txn` action by which a table's commit says how far this partition is in it.
+    #[must_use]
+    pub fn app_id(&self) -> String {
+        format!("offset/{self}")
+    }
+
+    /// `None` for what is no such id.
+    #[must_use]
+    pub fn from_app_id(id: &str) -> Option<Self> {
+        let (topic, partition) = id.strip_prefix("offset/")?.split_once('/')?;
+        Some(Self { topic: Topic::from_name(topic)?, partition: partition.parse().ok()? })
+    }
+}
+
 /// The next offset to read, per partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offsets(BTreeMap<TopicPartition, i64>);
@@ -38,6 +53,13 @@ impl Offsets {
 
     pub fn iter(&self) -> impl Iterator<Item = (TopicPartition, i64)> + '_ {
         self.0.iter().map(|(at, next)| (*at, *next))
+    }
+
+    /// Moves forward to whatever `others` have further on.
+    pub fn absorb(&mut self, others: &Self) {
+        for (at, next) in others.iter() {
+            self.advance(at, next);
+        }
     }
 
     #[must_use]
@@ -65,6 +87,17 @@ impl FromIterator<(TopicPartition, i64)> for Offsets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_is_known_by_its_application_id_and_nothing_else_is() {
+        let at = TopicPartition { topic: Topic::TicketEvents, partition: 12 };
+        assert_eq!(TopicPartition::from_app_id(&at.app_id()), Some(at));
+        for other in
+            ["offset", "offset/ticket-events", "offset/none/1", "offset/problems/x", "offset/problems/1/a", "q"]
+        {
+            assert_eq!(TopicPartition::from_app_id(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_position_never_moves_back() {

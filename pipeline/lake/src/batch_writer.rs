@@ -19,6 +19,7 @@ use crate::LakeError;
 use crate::commit::{Change, Committed};
 use crate::decode::{Decoded, Decoder, Positions};
 use crate::error::{internal, reason};
+use crate::gather::Gathered;
 use crate::open::{Lake, entry};
 use crate::parquet_file::encode;
 use crate::rows::DayRows;
@@ -65,20 +66,42 @@ impl Lake {
     /// # Errors
     /// `Unavailable` and `Contended`: call again with the same batches, whatever has been committed so far. Others are final.
     pub async fn write(&self, batches: &[Batch], fence: &dyn Fence, now: Timestamp) -> Result<Offsets, LakeError> {
+        self.write_gathered(None, batches, fence, now).await
+    }
+
+    /// As [`Lake::write`]; what was gathered of these very batches is not decoded again.
+    pub(crate) async fn write_gathered(
+        &self,
+        gathered: Option<Gathered>,
+        batches: &[Batch],
+        fence: &dyn Fence,
+        now: Timestamp,
+    ) -> Result<Offsets, LakeError> {
         let mut tables = self.inner.tables.lock().await;
+        let written = self.bring(&mut tables, gathered, batches, fence, now).await;
+        self.tail_stands_at(&tables, written.is_ok());
+        written
+    }
+
+    async fn bring(
+        &self,
+        tables: &mut [LakeTable],
+        mut gathered: Option<Gathered>,
+        batches: &[Batch],
+        fence: &dyn Fence,
+        now: Timestamp,
+    ) -> Result<Offsets, LakeError> {
         for _ in 0..TRIES_MAX {
             for table in tables.iter_mut().filter(|table| table.stale) {
                 table.reload().await?;
             }
-            let positions = Positions::of_tables(&tables);
-            let mut decoder = Decoder::new(&positions);
-            for (place, batch) in batches.iter().enumerate() {
-                decoder.batch(batch, &|at| fence.holds(place, at) && fence.owns(at));
-            }
-            let decoded = decoder.finish();
+            let decoded = match gathered.take().filter(|gathered| gathered.holds(tables)) {
+                Some(gathered) => gathered.decoder.finish(),
+                None => decode(tables, batches, &|place, at| fence.holds(place, at) && fence.owns(at)).finish(),
+            };
             let (records, rejects, repeats) = (decoded.records, decoded.rejects, decoded.repeats);
             let mut counts = Counts::default();
-            let outcome = self.commit_all(&mut tables, decoded, fence, now, &mut counts).await;
+            let outcome = self.commit_all(tables, decoded, fence, now, &mut counts).await;
             self.inner.status.send_modify(|status| {
                 status.commits += counts.commits;
                 status.files += counts.files;
@@ -90,7 +113,7 @@ impl Lake {
                     status.repeats += repeats;
                 });
             }
-            let committed = self.publish_progress(&tables);
+            let committed = self.publish_progress(tables);
             if outcome? {
                 return Ok(committed);
             }
@@ -180,6 +203,19 @@ async fn put(
         stats: Some(file.stats),
         ..Add::default()
     })
+}
+
+/// Brings what is new of the batches in order, those of the partitions that `wanted` names per batch.
+pub(crate) fn decode(
+    tables: &[LakeTable],
+    batches: &[Batch],
+    wanted: &dyn Fn(usize, TopicPartition) -> bool,
+) -> Decoder {
+    let mut decoder = Decoder::new(Positions::of_tables(tables));
+    for (place, batch) in batches.iter().enumerate() {
+        decoder.batch(batch, &|at| wanted(place, at));
+    }
+    decoder
 }
 
 impl Positions {

@@ -19,7 +19,7 @@ use crate::LakeError;
 use crate::error::{internal, is_taken, reason, unavailable};
 use crate::open::check_fits;
 use crate::replay::position_at;
-use crate::table::{LakeTable, Position, offset_app_id, sequence_app_id};
+use crate::table::{LakeTable, Position, sequence_app_id};
 
 /// What became of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl LakeTable {
 }
 
 fn transactions(advance: &Position) -> Vec<Transaction> {
-    let offsets = advance.offsets.iter().map(|(at, next)| Transaction::new(offset_app_id(at), next));
+    let offsets = advance.offsets.iter().map(|(at, next)| Transaction::new(at.app_id(), next));
     let sequences = advance.seen.iter().filter_map(|(at, source, sequence)| {
         Some(Transaction::new(sequence_app_id(at, source), i64::try_from(sequence).ok()?))
     });

@@ -92,7 +92,12 @@ impl Lake {
             let mut tables = self.inner.tables.lock().await;
             let entry = entry(&mut tables, table)?;
             // Another writer was met meanwhile: it may have taken some of these files out.
-            if entry.stale || entry.reloads != reloads || entry.commit_merged(removes, adds).await? == Committed::Anew {
+            if entry.stale || entry.reloads != reloads {
+                break;
+            }
+            let merged = entry.commit_merged(removes, adds).await;
+            self.tail_stands_at(&tables, false);
+            if merged? == Committed::Anew {
                 break;
             }
         }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::LakeError;
 use crate::batch_writer::Fence;
 use crate::error::internal;
+use crate::gather::Gathered;
 use crate::open::{Lake, entry};
 use crate::table::primary;
 
@@ -22,6 +23,8 @@ const GROUP: &str = "lake";
 /// Small enough that a record is copied out of the client while it is still in the processor's cache: with 20,000 a poll
 /// of Kafka costs a quarter more per record.
 const POLL_RECORDS_MAX: usize = 2_000;
+/// How long rows wait until readers have them, when others were shown just before.
+const SHOW_EVERY: Duration = Duration::from_millis(200);
 /// How long an idle consumer waits at a time: a stop is noticed within it.
 const IDLE: Duration = Duration::from_millis(250);
 /// How long the relay may take to say where it ends.
@@ -95,6 +98,12 @@ struct Writer {
     runtime: Handle,
     consumer: Box<dyn Consumer>,
     pending: Pending,
+    /// What became of the pending records; none where the tables have to be asked first.
+    gathered: Option<Gathered>,
+    /// When readers were shown rows.
+    shown: Instant,
+    /// Whether there are some that they were not.
+    hidden: bool,
 }
 
 /// Records that were read and are not committed yet.
@@ -146,7 +155,8 @@ impl Writer {
                 Err(error) => return Err(error.into()),
             }
         };
-        Ok(Self { lake, clock, stop, runtime, consumer, pending: Pending::default() })
+        let pending = Pending::default();
+        Ok(Self { lake, clock, stop, runtime, consumer, pending, gathered: None, shown: Instant::now(), hidden: false })
     }
 
     fn run(mut self) -> Result<(), LakeError> {
@@ -166,6 +176,8 @@ impl Writer {
             }
             if self.is_due() {
                 self.flush()?;
+            } else if self.hidden && self.shown.elapsed() >= SHOW_EVERY {
+                self.show()?;
             }
         }
         self.drain()
@@ -175,16 +187,50 @@ impl Writer {
         let config = &self.lake.inner.config;
         let wait = match self.pending.since {
             None => IDLE,
-            Some(since) => config.linger.duration().saturating_sub(since.elapsed()).min(IDLE),
+            Some(since) => {
+                let show = if self.hidden { SHOW_EVERY.saturating_sub(self.shown.elapsed()) } else { IDLE };
+                config.linger.duration().saturating_sub(since.elapsed()).min(show)
+            }
         };
         let records_max = config.rows_max.saturating_sub(self.pending.records).clamp(1, POLL_RECORDS_MAX);
         let bytes_max = config.bytes_max.saturating_sub(self.pending.bytes).max(1);
         let mut batch = self.pending.spare.pop().unwrap_or_default();
         match self.consumer.poll(&mut batch, records_max, bytes_max, wait)? {
-            Polled::Records => self.pending.take(batch),
-            Polled::Reassigned(partitions) => self.pending.reassigned(&partitions),
+            Polled::Records => self.take(batch),
+            Polled::Reassigned(partitions) => {
+                self.pending.reassigned(&partitions);
+                if !partitions.revoked.is_empty() {
+                    self.gather_anew();
+                }
+            }
         }
         Ok(())
+    }
+
+    fn take(&mut self, batch: Batch) {
+        let first = self.pending.batches.is_empty();
+        if self.pending.take(batch) {
+            self.hidden = true;
+            match (&mut self.gathered, self.pending.batches.last()) {
+                (Some(gathered), Some(batch)) => gathered.decoder.batch(batch, &|at| self.consumer.owns(at)),
+                _ if first => self.gather_anew(),
+                _ => {}
+            }
+        }
+    }
+
+    /// What is pending, but nothing of partitions that were taken away.
+    fn gather_anew(&mut self) {
+        self.lake.clear_tail();
+        let fence = Owned { consumer: self.consumer.as_ref(), revoked: &self.pending.revoked };
+        let wanted = |place, at| fence.holds(place, at) && fence.owns(at);
+        self.gathered = self.runtime.block_on(self.lake.gather(&self.pending.batches, &wanted));
+        self.hidden = true;
+    }
+
+    fn show(&mut self) -> Result<(), LakeError> {
+        (self.shown, self.hidden) = (Instant::now(), false);
+        self.gathered.as_mut().map_or(Ok(()), |gathered| self.lake.show(gathered))
     }
 
     fn is_due(&self) -> bool {
@@ -219,8 +265,11 @@ impl Writer {
     }
 
     fn write(&mut self) -> Result<(), LakeError> {
+        // Else one table would show what another does not have, until the last of them is committed.
+        self.show()?;
+        let gathered = self.gathered.take();
         let fence = Owned { consumer: self.consumer.as_ref(), revoked: &self.pending.revoked };
-        let written = self.lake.write(&self.pending.batches, &fence, self.clock.now());
+        let written = self.lake.write_gathered(gathered, &self.pending.batches, &fence, self.clock.now());
         let committed = self.runtime.block_on(written)?;
         self.pending.clear();
         let mine: Offsets = committed.iter().filter(|(at, _)| self.consumer.owns(*at)).collect();
@@ -267,15 +316,17 @@ async fn rest(stop: &CancellationToken, backoff: &mut Duration) {
 }
 
 impl Pending {
-    fn take(&mut self, batch: Batch) {
+    /// Whether there was anything in it.
+    fn take(&mut self, batch: Batch) -> bool {
         if batch.is_empty() {
             self.keep(batch);
-            return;
+            return false;
         }
         self.since.get_or_insert_with(Instant::now);
         self.records += batch.len();
         self.bytes += batch.bytes();
         self.batches.push(batch);
+        true
     }
 
     fn reassigned(&mut self, partitions: &Partitions) {

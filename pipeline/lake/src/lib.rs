@@ -17,6 +17,7 @@ mod config;
 mod consume;
 mod decode;
 mod error;
+mod gather;
 mod maintain;
 mod names;
 mod open;
@@ -26,6 +27,7 @@ mod replay;
 mod rows;
 mod store;
 mod table;
+mod tail;
 
 pub use batch_writer::{Fence, Unfenced};
 pub use config::LakeConfig;

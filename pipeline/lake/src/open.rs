@@ -13,6 +13,7 @@ use deltalake_core::table::config::TableProperty;
 use futures::future::try_join_all;
 use kizashi_model::Offsets;
 use kizashi_model::tables::{PARTITION_COLUMN, Table};
+use kizashi_model::tail::Tail;
 use tokio::sync::{Mutex, watch};
 use url::Url;
 
@@ -38,6 +39,9 @@ pub(crate) struct Inner {
     pub tables: Mutex<Vec<LakeTable>>,
     pub progress: watch::Sender<Offsets>,
     pub status: watch::Sender<LakeStatus>,
+    pub tail: watch::Sender<Arc<Tail>>,
+    /// The next id of a segment of the tail.
+    pub segments: AtomicU64,
     /// Tells this writer's files from those of any other.
     pub nonce: u64,
     /// Tells its files from each other.
@@ -83,11 +87,14 @@ impl Lake {
             tables: Mutex::new(Vec::new()),
             progress: watch::Sender::default(),
             status: watch::Sender::default(),
+            tail: watch::Sender::new(Arc::new(Tail { writer: nonce, ..Tail::default() })),
+            segments: AtomicU64::new(1),
             nonce,
             attempts: AtomicU64::new(0),
         };
         let lake = Self { inner: Arc::new(inner) };
         lake.publish_progress(&tables);
+        lake.tail_stands_at(&tables, true);
         *lake.inner.tables.lock().await = tables;
         Ok(lake)
     }

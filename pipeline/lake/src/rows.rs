@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryBuilder, BooleanBuilder, DictionaryArray, Float64Builder, Int64Builder, RecordBatch,
-    StringBuilder, TimestampMicrosecondArray, TimestampMicrosecondBuilder, UInt32Array,
+    Array, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Array, DictionaryArray, Float64Builder, Int64Builder,
+    RecordBatch, StringBuilder, TimestampMicrosecondArray, TimestampMicrosecondBuilder, UInt32Array,
 };
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
-use kizashi_model::Timestamp;
-use kizashi_model::tables::Table;
+use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema, SchemaRef};
+use kizashi_model::tables::{PARTITION_COLUMN, Table};
+use kizashi_model::tail::Origin;
+use kizashi_model::{Timestamp, TopicPartition};
 
 use crate::LakeError;
 use crate::error::internal;
@@ -156,6 +157,11 @@ pub struct Rows {
     columns: Vec<Column>,
     /// The time of each row, microseconds since the epoch: what its day is taken from.
     times: Vec<i64>,
+    /// Rows that were shown already, before those in the columns.
+    shown: Vec<RecordBatch>,
+    shown_rows: usize,
+    /// Where the rows since came from, as far as somebody notes it.
+    origins: Vec<Origin>,
 }
 
 impl fmt::Debug for Rows {
@@ -169,7 +175,8 @@ impl Rows {
     pub fn new(table: Table) -> Self {
         let schema = file_schema(table);
         let columns = schema.fields().iter().map(|field| Column::of(field)).collect();
-        Self { table, schema, columns, times: Vec::with_capacity(ROWS_AT_FIRST) }
+        let times = Vec::with_capacity(ROWS_AT_FIRST);
+        Self { table, schema, columns, times, shown: Vec::new(), shown_rows: 0, origins: Vec::new() }
     }
 
     #[must_use]
@@ -199,10 +206,8 @@ impl Rows {
         if self.is_empty() {
             return Ok(Vec::new());
         }
-        let arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>()?;
-        let order = self.order(&arrays)?;
-        let rows = RecordBatch::try_new(self.schema.clone(), arrays)
-            .map_err(|e| internal(format!("rows of {}: {e}", self.table.name())))?;
+        let rows = self.whole()?;
+        let order = self.order(rows.columns())?;
         let day = |row: &u32| day(self.times[*row as usize]);
         let days: Vec<(i32, usize)> = if is_one_day(&self.times) {
             vec![(day(&0), order.len())]
@@ -223,6 +228,69 @@ impl Rows {
         Ok(days.into_iter().map(cut).collect())
     }
 
+    /// Notes that the rows since the last note are of this record.
+    #[inline]
+    pub(crate) fn note(&mut self, at: TopicPartition, offset: i64) {
+        let end = (self.times.len() - self.shown_rows) as u32;
+        if self.origins.last().map_or(0, |origin| origin.end) < end {
+            self.origins.push(Origin { at, offset, end });
+        }
+    }
+
+    /// The rows since the last time, in the order of arrival, as readers are shown them, and the records they came from. They
+    /// stay among the rows that [`Rows::finish`] gives.
+    ///
+    /// # Errors
+    /// `Internal` when rows were pushed that do not fit the table.
+    pub(crate) fn show(&mut self) -> Result<Option<(RecordBatch, Vec<Origin>)>, LakeError> {
+        if self.times.len() == self.shown_rows {
+            return Ok(None);
+        }
+        let days = self.times[self.shown_rows..].iter().map(|time| day(*time));
+        let days: ArrayRef = Arc::new(Date32Array::from_iter_values(days));
+        let new = self.take_columns()?;
+        let mut fields: Vec<FieldRef> = new.schema_ref().fields().iter().cloned().collect();
+        fields.push(Arc::new(Field::new(PARTITION_COLUMN, DataType::Date32, false)));
+        let columns = new.columns().iter().cloned().chain([days]).collect();
+        let seen = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(internal)?;
+        self.shown.push(new);
+        self.shown_rows = self.times.len();
+        Ok(Some((seen, std::mem::take(&mut self.origins))))
+    }
+
+    fn take_columns(&mut self) -> Result<RecordBatch, LakeError> {
+        let arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>()?;
+        RecordBatch::try_new(self.schema.clone(), arrays)
+            .map_err(|e| internal(format!("rows of {}: {e}", self.table.name())))
+    }
+
+    /// All rows, in the order of arrival.
+    fn whole(&mut self) -> Result<RecordBatch, LakeError> {
+        if self.times.len() > self.shown_rows {
+            let rest = self.take_columns()?;
+            self.shown.push(rest);
+        }
+        if self.shown.len() > 1 {
+            // Through the columns once more, which makes one dictionary of several.
+            for batch in std::mem::take(&mut self.shown) {
+                self.append(&batch)?;
+            }
+            return self.take_columns();
+        }
+        self.shown.pop().ok_or_else(|| internal("there are no rows"))
+    }
+
+    fn append(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+        for (field, column) in self.schema.fields().iter().zip(&mut self.columns) {
+            let array = batch
+                .column_by_name(field.name())
+                .ok_or_else(|| internal(format!("a data file has no column {}", field.name())))?;
+            append_array(column, array)
+                .ok_or_else(|| internal(format!("column {} is {}", field.name(), array.data_type())))?;
+        }
+        Ok(())
+    }
+
     fn order(&self, arrays: &[ArrayRef]) -> Result<Vec<u32>, LakeError> {
         let mut by = Vec::with_capacity(ORDER.len());
         for name in ORDER {
@@ -240,13 +308,7 @@ impl Rows {
     /// # Errors
     /// `Internal` when a column is missing or has another type.
     pub(crate) fn push_batch(&mut self, batch: &RecordBatch, time_column: &str) -> Result<(), LakeError> {
-        for (field, column) in self.schema.fields().iter().zip(&mut self.columns) {
-            let array = batch
-                .column_by_name(field.name())
-                .ok_or_else(|| internal(format!("a data file has no column {}", field.name())))?;
-            append_array(column, array)
-                .ok_or_else(|| internal(format!("column {} is {}", field.name(), array.data_type())))?;
-        }
+        self.append(batch)?;
         let times = batch
             .column_by_name(time_column)
             .and_then(|a| a.as_any().downcast_ref::<TimestampMicrosecondArray>().cloned())

@@ -39,6 +39,18 @@ pub(crate) fn topic_of(table: Table) -> Option<Topic> {
     }
 }
 
+/// The tables that records of a topic may become rows of.
+#[must_use]
+pub(crate) fn tables_of(topic: Topic) -> &'static [Table] {
+    match topic {
+        Topic::CheckResults => &[Table::CheckResults, Table::Samples, Table::CheckRetirements, Table::Rejects],
+        Topic::Problems => &[Table::Problems, Table::Rejects],
+        Topic::TicketEvents => &[Table::TicketEvents, Table::Rejects],
+        Topic::Findings => &[Table::Findings, Table::Rejects],
+        Topic::Predictions => &[Table::Predictions, Table::Rejects],
+    }
+}
+
 #[must_use]
 pub(crate) fn is_primary(table: Table) -> bool {
     topic_of(table).is_some_and(|topic| primary(topic) == table)
@@ -79,33 +91,30 @@ pub(crate) struct LakeTable {
     pub stale: bool,
 }
 
-pub(crate) fn offset_app_id(at: TopicPartition) -> String {
-    format!("offset/{at}")
-}
-
 pub(crate) fn sequence_app_id(at: TopicPartition, source: &str) -> String {
     format!("sequence/{at}/{source}")
+}
+
+fn producer_of(app_id: &str) -> Option<(TopicPartition, &str)> {
+    let mut parts = app_id.strip_prefix("sequence/")?.splitn(3, '/');
+    let topic = Topic::from_name(parts.next()?)?;
+    let partition = parts.next()?.parse().ok()?;
+    Some((TopicPartition { topic, partition }, parts.next()?))
 }
 
 impl Position {
     /// Takes one `txn` action; those of other applications are not ours to judge.
     pub(crate) fn note(&mut self, app_id: &str, version: i64) {
-        let mut parts = app_id.splitn(4, '/');
-        let (kind, topic, partition, source) = (parts.next(), parts.next(), parts.next(), parts.next());
-        let Some(topic) = topic.and_then(Topic::from_name) else { return };
-        let Some(partition) = partition.and_then(|p| p.parse().ok()) else { return };
-        let at = TopicPartition { topic, partition };
-        match (kind, source, u64::try_from(version)) {
-            (Some("offset"), None, Ok(_)) => self.offsets.advance(at, version),
-            (Some("sequence"), Some(source), Ok(sequence)) => self.seen.take(at, source, sequence),
-            _ => {}
+        let Ok(sequence) = u64::try_from(version) else { return };
+        if let Some(at) = TopicPartition::from_app_id(app_id) {
+            self.offsets.advance(at, version);
+        } else if let Some((at, source)) = producer_of(app_id) {
+            self.seen.take(at, source, sequence);
         }
     }
 
     pub(crate) fn absorb(&mut self, advance: &Self) {
-        for (at, next) in advance.offsets.iter() {
-            self.offsets.advance(at, next);
-        }
+        self.offsets.absorb(&advance.offsets);
         for (at, source, sequence) in advance.seen.iter() {
             self.seen.take(at, source, sequence);
         }
@@ -120,7 +129,7 @@ mod tests {
     fn what_a_commit_says_is_read_back_whatever_the_source_is_called() {
         let at = TopicPartition { topic: Topic::CheckResults, partition: 7 };
         let mut position = Position::default();
-        position.note(&offset_app_id(at), 41);
+        position.note(&at.app_id(), 41);
         position.note(&sequence_app_id(at, "kizashi/checks/of a/long name"), 9);
         for foreign in
             ["offset", "offset/none/1", "offset/check-results/x", "sequence/check-results/1", "spark-query-1"]
@@ -129,6 +138,14 @@ mod tests {
         }
         assert_eq!(position.offsets.iter().collect::<Vec<_>>(), [(at, 41)]);
         assert_eq!(position.seen.iter().collect::<Vec<_>>(), [(at, "kizashi/checks/of a/long name", 9)]);
+    }
+
+    #[test]
+    fn a_topic_names_every_table_that_follows_it() {
+        for topic in Topic::ALL {
+            let follow = Table::ALL.into_iter().filter(|table| topic_of(*table).is_none_or(|of| of == topic));
+            assert_eq!(follow.collect::<Vec<_>>(), tables_of(topic));
+        }
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::{max, max_string_view, min, min_string_view};
+use arrow::compute::{cast, max, max_string_view, min, min_string_view};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::error::ArrowError;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
@@ -120,6 +121,27 @@ fn width(of: &DataType) -> u64 {
     match of {
         DataType::Utf8View | DataType::BinaryView => 16,
         other => other.primitive_width().unwrap_or(1) as u64,
+    }
+}
+
+impl HotFile {
+    /// Rows that are in no file yet, with all columns of the table.
+    ///
+    /// # Errors
+    /// When they are not rows of that table.
+    pub fn of_tail(schema: &SchemaRef, rows: &RecordBatch) -> Result<Self, ArrowError> {
+        let columns = schema.fields().iter().map(|field| {
+            let column = rows.column_by_name(field.name());
+            let column = column.ok_or_else(|| ArrowError::SchemaError(format!("no column {}", field.name())))?;
+            cast(column, field.data_type())
+        });
+        let rows = RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?;
+        let parts = (0..rows.num_rows()).step_by(BATCH_ROWS).map(|first| {
+            let rows = rows.slice(first, BATCH_ROWS.min(rows.num_rows() - first));
+            let of_columns = rows.columns().iter().map(extremes).collect();
+            HotRows { statistics: known(rows.num_rows(), of_columns), rows }
+        });
+        Ok(Self { rows: parts.collect(), bytes: 0 })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The data files of a table at one version: read from the log as a whole by delta-rs, which knows checkpoints, and kept up
 //! to date from the commits that follow, each of which is one small file to read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use deltalake_core::kernel::{Add, Remove};
 use deltalake_core::{DeltaTableBuilder, DeltaTableError};
 use futures::TryStreamExt;
+use kizashi_model::{Offsets, TopicPartition};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use url::Url;
@@ -25,7 +26,12 @@ pub(crate) struct Log {
     pub version: i64,
     /// By their paths.
     pub files: HashMap<String, Arc<DataFile>>,
+    /// How far the commits that were taken in one by one brought the relay in, the newest last.
+    advances: VecDeque<(i64, Offsets)>,
 }
+
+/// Commits of which it is kept how far they brought the relay in.
+const ADVANCES_MAX: usize = 64;
 
 /// What a commit tells a reader of rows.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +49,14 @@ struct Line {
     #[serde(rename = "metaData")]
     metadata: Option<IgnoredAny>,
     protocol: Option<IgnoredAny>,
+    txn: Option<Txn>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Txn {
+    app_id: String,
+    version: i64,
 }
 
 impl Log {
@@ -61,6 +75,7 @@ impl Log {
             schema,
             version: i64::try_from(snapshot.version()).map_err(|error| error.to_string())?,
             files: HashMap::new(),
+            advances: VecDeque::new(),
         };
         let store = delta.log_store();
         let mut files = snapshot.file_views(store.as_ref(), None);
@@ -113,7 +128,16 @@ impl Log {
         }
     }
 
+    /// How far the commits after `version` brought the relay in; none when not all of them were taken in one by one.
+    pub fn advanced_since(&self, version: i64) -> Option<Offsets> {
+        let mut offsets = Offsets::default();
+        let since = self.advances.iter().rev().take_while(|(of, _)| *of > version);
+        let count = since.inspect(|(_, advance)| offsets.absorb(advance)).count();
+        (i64::try_from(count) == Ok(self.version - version)).then_some(offsets)
+    }
+
     fn take(&mut self, commit: &[u8]) -> Result<Told, String> {
+        let mut advance = Offsets::default();
         for line in serde_json::Deserializer::from_slice(commit).into_iter::<Line>() {
             let line = line.map_err(|error| format!("commit {} cannot be understood: {error}", self.version + 1))?;
             if line.metadata.is_some() || line.protocol.is_some() {
@@ -125,7 +149,16 @@ impl Log {
             if let Some(add) = line.add {
                 self.add(add)?;
             }
+            if let Some(txn) = line.txn
+                && let Some(at) = TopicPartition::from_app_id(&txn.app_id)
+            {
+                advance.advance(at, txn.version);
+            }
         }
+        if self.advances.len() == ADVANCES_MAX {
+            self.advances.pop_front();
+        }
+        self.advances.push_back((self.version + 1, advance));
         Ok(Told::Files)
     }
 

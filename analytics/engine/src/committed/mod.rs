@@ -1,4 +1,4 @@
-//! The committed rows of a table at one version: data files, the small ones from memory. What the log says of a file, and
+//! The rows of a table at one version: data files, the small ones from memory, and rows that are in no file yet. What the log says of a file, and
 //! what is known of rows in memory, decides whether a statement needs to look at them at all.
 
 mod file;
@@ -31,26 +31,33 @@ use datafusion::physical_plan::filter_pushdown::PushedDown;
 use datafusion::physical_plan::union::UnionExec;
 
 use file::{DataFile, stored};
-use hot::HotFile;
-pub(crate) use hot::{Hot, HotMemory};
+pub(crate) use hot::{Hot, HotFile, HotMemory};
 pub(crate) use log::Log;
 
 /// Fewer rows are read by one thread: to hand them to another costs more than to read them.
 const ROWS_PER_THREAD: usize = 50_000;
 
-#[derive(Debug)]
+type Files = Vec<(Arc<DataFile>, Option<Arc<HotFile>>)>;
+
+#[derive(Clone, Debug)]
 pub(crate) struct Committed {
     /// As statements see it; the last column is the day.
     schema: SchemaRef,
     /// The newest first, so that rows always come in the same order: a sum of floats depends on it.
-    files: Vec<(Arc<DataFile>, Option<Arc<HotFile>>)>,
+    files: Arc<Files>,
+    /// Rows that are in no file yet.
+    tail: Vec<Arc<HotFile>>,
 }
 
 impl Committed {
     pub fn new(schema: SchemaRef, log: &Log, hot: &Hot) -> Self {
-        let mut files: Vec<_> = log.files.values().map(|file| (file.clone(), hot.of(file))).collect();
+        let mut files: Files = log.files.values().map(|file| (file.clone(), hot.of(file))).collect();
         files.sort_unstable_by(|(a, _), (b, _)| a.newest_first(b));
-        Self { schema, files }
+        Self { schema, files: Arc::new(files), tail: Vec::new() }
+    }
+
+    pub fn with_tail(self, tail: Vec<Arc<HotFile>>) -> Self {
+        Self { tail, ..self }
     }
 }
 
@@ -105,19 +112,19 @@ impl Committed {
         let mut files: Vec<&Arc<DataFile>> = Vec::new();
         let mut rows: Vec<&RecordBatch> = Vec::new();
         let (mut of_files, mut of_rows): (Vec<Arc<Statistics>>, Vec<Arc<Statistics>>) = (Vec::new(), Vec::new());
-        for (file, hot) in &self.files {
-            match hot {
+        let mut hot: Vec<&Arc<HotFile>> = self.tail.iter().collect();
+        for (file, rows) in self.files.iter() {
+            match rows {
                 None => {
                     files.push(file);
                     of_files.push(file.statistics.clone());
                 }
-                Some(hot) => {
-                    for part in &hot.rows {
-                        rows.push(&part.rows);
-                        of_rows.push(part.statistics.clone());
-                    }
-                }
+                Some(rows) => hot.push(rows),
             }
+        }
+        for part in hot.into_iter().flat_map(|hot| &hot.rows) {
+            rows.push(&part.rows);
+            of_rows.push(part.statistics.clone());
         }
         let count = of_files.len();
         of_files.append(&mut of_rows);

@@ -26,9 +26,10 @@ const SETUP_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
-    /// Where the committed tables are. Rows that are not committed yet will be one more source here; see
-    /// `analytics/engine/src/snapshots.rs`.
+    /// Where the committed tables are.
     pub lake: PathBuf,
+    /// Where to ask for rows that are not committed yet.
+    pub tail: PathBuf,
     /// Where sorts and joins put what does not fit in memory: the worker's alone, emptied when it starts.
     pub spill: PathBuf,
     /// The user's own views.

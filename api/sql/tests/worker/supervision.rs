@@ -34,6 +34,7 @@ impl Supervised {
         };
         let setup = Setup {
             lake: dir.path().join("lake"),
+            tail: dir.path().join("tail"),
             spill: dir.path().join("spill"),
             views: None,
             socket: dir.path().join("socket"),

@@ -7,12 +7,15 @@ mod lane;
 mod plain;
 mod reject;
 
+use arrow::array::RecordBatch;
 use kizashi_model::tables::Table;
+use kizashi_model::tail::Origin;
 use kizashi_model::{DecodeError, EventType, Offsets, Topic, TopicPartition, envelope};
 use kizashi_relay::{Batch, RecordRef, Seen};
 
+use crate::LakeError;
 use crate::rows::Rows;
-use crate::table::{Position, index, primary, topic_of};
+use crate::table::{Position, index, primary, tables_of, topic_of};
 use lane::Lane;
 
 /// Where each table stands.
@@ -67,8 +70,7 @@ impl Decoded {
 /// Decodes one batch into empty tables: for measurements and tests.
 #[must_use]
 pub fn decode_batch(batch: &Batch) -> Decoded {
-    let positions = Positions::default();
-    let mut decoder = Decoder::new(&positions);
+    let mut decoder = Decoder::new(Positions::default());
     decoder.batch(batch, &|_| true);
     decoder.finish()
 }
@@ -80,8 +82,9 @@ struct Keep {
     rejects: bool,
 }
 
-pub(crate) struct Decoder<'p> {
-    positions: &'p Positions,
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    positions: Positions,
     rows: [Option<Rows>; Table::ALL.len()],
     lanes: Vec<Lane>,
     records: u64,
@@ -89,8 +92,8 @@ pub(crate) struct Decoder<'p> {
     rejects: u64,
 }
 
-impl<'p> Decoder<'p> {
-    pub fn new(positions: &'p Positions) -> Self {
+impl Decoder {
+    pub fn new(positions: Positions) -> Self {
         Self {
             positions,
             rows: [const { None }; Table::ALL.len()],
@@ -125,7 +128,7 @@ impl<'p> Decoder<'p> {
         if let Some(lane) = self.lanes.iter().position(|lane| lane.at == at) {
             return lane;
         }
-        self.lanes.push(Lane::new(at, self.positions));
+        self.lanes.push(Lane::new(at, &self.positions));
         self.lanes.len() - 1
     }
 
@@ -156,6 +159,25 @@ impl<'p> Decoder<'p> {
                 reject::push(rows(&mut self.rows, Table::Rejects), record, &headers, &reason);
             }
         }
+        for table in tables_of(record.at().topic) {
+            if let Some(rows) = &mut self.rows[index(*table)] {
+                rows.note(record.at(), offset);
+            }
+        }
+    }
+
+    /// The rows since the last time, of each table, and the records that they came from.
+    ///
+    /// # Errors
+    /// As [`Rows::finish`].
+    pub fn show(&mut self) -> Result<Vec<(Table, RecordBatch, Vec<Origin>)>, LakeError> {
+        let mut shown = Vec::new();
+        for (table, rows) in Table::ALL.into_iter().zip(&mut self.rows) {
+            if let Some((rows, origins)) = rows.as_mut().map_or(Ok(None), Rows::show)? {
+                shown.push((table, rows, origins));
+            }
+        }
+        Ok(shown)
     }
 
     fn body(&mut self, record: &RecordRef<'_>, headers: &Headers<'_>, keep: &Keep) -> Result<(), DecodeError> {

@@ -1,0 +1,54 @@
+//! Records on their way to a commit, decoded as they come, so that readers have their rows before the commit does.
+
+use kizashi_model::TopicPartition;
+use kizashi_relay::Batch;
+
+use crate::LakeError;
+use crate::batch_writer::decode;
+use crate::decode::Decoder;
+use crate::open::Lake;
+use crate::table::LakeTable;
+
+/// What became of the records that were read since the last commit.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    pub decoder: Decoder,
+    /// How often the tables' logs had been read when it was begun.
+    reloads: u64,
+}
+
+fn reloads(tables: &[LakeTable]) -> u64 {
+    tables.iter().map(|table| table.reloads).sum()
+}
+
+impl Gathered {
+    /// Whether the tables still stand where its records begin: nobody else wrote to them.
+    pub fn holds(&self, tables: &[LakeTable]) -> bool {
+        self.reloads == reloads(tables)
+    }
+}
+
+impl Lake {
+    /// Begins with what is new of `batches`, as [`Lake::write`] would decide it. `None` while a table has to be read again,
+    /// which the next commit does.
+    pub(crate) async fn gather(
+        &self,
+        batches: &[Batch],
+        wanted: &dyn Fn(usize, TopicPartition) -> bool,
+    ) -> Option<Gathered> {
+        let tables = self.inner.tables.lock().await;
+        if tables.iter().any(|table| table.stale) {
+            return None;
+        }
+        Some(Gathered { decoder: decode(&tables, batches, wanted), reloads: reloads(&tables) })
+    }
+
+    /// Shows readers what came since the last time.
+    ///
+    /// # Errors
+    /// `Internal`: rows that do not fit their table.
+    pub(crate) fn show(&self, gathered: &mut Gathered) -> Result<(), LakeError> {
+        let new = gathered.decoder.show()?;
+        self.extend_tail(new)
+    }
+}
