@@ -58,13 +58,21 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Ask the running product in SQL
     #[command(
-        after_help = "Tables: check_results, samples, check_retirements, problems, ticket_events, findings, predictions, rejects.\n\
+        after_help = "Tables: check_results, samples, check_retirements, problems, ticket_events, findings, predictions, rejects,\n\
+        reject_decisions.\n\
         Views:  current_state, tickets, open_tickets, availability_per_day and more; `select * from columns` explains each column.\n\n\
         Example: kizashi sql --format csv \"select slot, value from samples where metric = 'used_percent' order by slot\""
     )]
     Sql(SqlArgs),
     /// List tickets, read one, and work on it
     Tickets(TicketsArgs),
+    /// List what could not be taken in, read one, send it again or drop it
+    #[command(after_help = "Examples:\n  \
+        kizashi rejects                                     what is open\n  \
+        kizashi rejects show check-results/3/41             its headers and its value\n  \
+        kizashi rejects retry check-results/3/41 --payload repaired.json\n  \
+        kizashi rejects --reason 'unknown type' drop --every-open --comment 'a test'")]
+    Rejects(RejectsArgs),
     /// Make, list and revoke tokens for programs
     Token(TokenArgs),
     /// Bring a CSV or Parquet file of times and values onto a check; the same file again changes nothing
@@ -239,6 +247,75 @@ pub enum TicketAction {
         #[arg(long)]
         comment: Option<String>,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct RejectsArgs {
+    #[command(subcommand)]
+    pub action: Option<RejectAction>,
+    #[command(flatten)]
+    pub filter: RejectFilter,
+    /// Also those that were sent again or dropped
+    #[arg(long)]
+    pub all: bool,
+    /// One JSON object per line
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RejectFilter {
+    /// Only of this tenant
+    #[arg(long)]
+    pub tenant: Option<TenantId>,
+    /// Only of this topic, such as check-results
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// Only those whose reason holds this text
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum RejectAction {
+    /// Show one with its headers and its value
+    Show {
+        /// Topic, partition and offset, as the list names it
+        id: String,
+    },
+    /// Send the event again, once; what would be rejected again is told and stays open
+    Retry {
+        #[command(flatten)]
+        pick: RejectPick,
+        /// A file with the value in place of the one that was rejected; - is standard input
+        #[arg(long, value_name = "FILE")]
+        payload: Option<PathBuf>,
+        /// The type in place of the one in its headers
+        #[arg(long = "type", value_name = "TYPE")]
+        event_type: Option<String>,
+        /// Why
+        #[arg(long)]
+        comment: Option<String>,
+    },
+    /// Say that it is not wanted
+    Drop {
+        #[command(flatten)]
+        pick: RejectPick,
+        /// Why
+        #[arg(long)]
+        comment: Option<String>,
+    },
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct RejectPick {
+    /// Topic, partition and offset of each, as the list names it
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// All that are open and that the filters before the word let through
+    #[arg(long)]
+    pub every_open: bool,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy)]

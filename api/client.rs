@@ -66,9 +66,18 @@ impl Client {
     /// # Errors
     /// When there is no answer, or it is an error.
     pub fn get(&self, path: &str) -> Result<Value> {
+        self.get_with(path, &[])
+    }
+
+    /// The same with a query.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is an error.
+    pub fn get_with(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
         let answer = self
             .agent
             .get(format!("{}{path}", self.base))
+            .query_pairs(query.iter().map(|(name, value)| (*name, value.as_str())))
             .header("authorization", format!("Bearer {}", self.token))
             .call()
             .with_context(|| self.unreachable())?;

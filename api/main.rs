@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => commands::validate::run(&cli.place, &args),
         Command::Sql(args) => commands::sql::run(&cli.place, &args),
         Command::Tickets(args) => commands::tickets::run(&cli.place, args),
+        Command::Rejects(args) => commands::rejects::run(&cli.place, args),
         Command::Token(args) => commands::tokens::run(&cli.place, &args),
         Command::Import(args) => commands::import::run(&cli.place, &args),
         Command::Replay(args) => commands::replay::run(&cli.place, &args),

@@ -11,6 +11,7 @@ mod file_systems;
 mod kafka;
 mod live;
 mod recordings;
+mod rejects;
 mod sql_worker;
 mod support;
 mod tail;

@@ -4,6 +4,7 @@ pub mod backtest;
 mod dashboards;
 pub mod demo;
 pub mod import;
+pub mod rejects;
 pub mod replay;
 pub mod series;
 pub mod sql;

@@ -236,6 +236,7 @@ fn change(record: &RecordRef<'_>) -> Option<Change> {
         EventType::TicketEvent => Changed::Ticket(decoded(record).ok()?),
         EventType::Finding => Changed::Finding(decoded(record).ok()?),
         EventType::Prediction => Changed::Prediction(decoded(record).ok()?),
+        EventType::RejectDecided => return None,
     };
     Some(Change { at, offset: record.offset(), body })
 }

@@ -1,10 +1,8 @@
-//! From a result on the relay to the committed ticket, and to the row in SQL: percentiles over single events.
+//! From a result on the relay to the committed ticket: percentiles over single events.
 
 use std::time::{Duration, Instant};
 
 use kizashi_desk::{Desk, TicketFilter};
-use kizashi_engine::{Engine, EngineConfig, Scope};
-use kizashi_lake::{Lake, LakeConfig};
 use kizashi_model::{CheckId, Event, State, TenantId, Timestamp};
 use kizashi_monitor::MonitorConfig;
 use tokio::runtime::Runtime;
@@ -13,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use crate::events::{Measured, Place, clock, place, result};
 
 const TICKETS: u64 = 300;
-const ROWS: u64 = 60;
 const WITHIN: Duration = Duration::from_secs(30);
 
 pub fn to_ticket(runtime: &Runtime, of: &Measured) {
@@ -68,45 +65,7 @@ async fn one_ticket(place: &Place, desk: &Desk, i: u64) -> Duration {
     }
 }
 
-pub fn to_sql(runtime: &Runtime, of: &Measured) {
-    let place = place(of, "visible");
-    let mut took = runtime.block_on(async {
-        let root = place.folder.path().join("lake");
-        let lake = Lake::open(&root, LakeConfig::default()).await.unwrap();
-        let engine = Engine::open(&root, EngineConfig::default()).unwrap();
-        let stop = CancellationToken::new();
-        let measure = async {
-            let mut took = Vec::new();
-            for i in 0..ROWS {
-                took.push(one_row(&place, &engine, i).await);
-            }
-            stop.cancel();
-            took
-        };
-        let (ran, took) = tokio::join!(kizashi_lake::run(lake, place.relay.clone(), clock(), stop.clone()), measure);
-        ran.unwrap();
-        took
-    });
-    print(&format!("visible.{}", of.name), "sample to row in SQL", &mut took);
-}
-
-async fn one_row(place: &Place, engine: &Engine, i: u64) -> Duration {
-    let mut row = result(i, Timestamp(clock().now().0));
-    row.check_id = CheckId::new(format!("check{i}")).unwrap();
-    let session = engine.session(Scope::Tenant(row.tenant.clone()));
-    let start = Instant::now();
-    place.relay.publish(vec![Event::of(&row, "bench").unwrap()]).await.unwrap();
-    let statement = format!("select 1 from samples where check_id = 'check{i}'");
-    loop {
-        if session.query(&statement).await.unwrap().rows() > 0 {
-            return start.elapsed();
-        }
-        assert!(start.elapsed() < WITHIN, "the row does not appear");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-fn print(name: &str, what: &str, took: &mut [Duration]) {
+pub fn print(name: &str, what: &str, took: &mut [Duration]) {
     took.sort();
     let at = |p: usize| took[(took.len() * p / 100).min(took.len() - 1)].as_secs_f64() * 1e3;
     println!("{name}.p50 {:.1} ms ({what}, {} times)", at(50), took.len());

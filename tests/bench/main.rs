@@ -1,12 +1,13 @@
 //! `cargo bench`: our figure and the floor's, in the same run. Every line is `name value unit`.
 //!
 //! `KIZASHI_KAFKA=host:port cargo bench` measures over a broker as well. Names after `--` choose: throughput, ticket,
-//! visible, views, layout, sql, idle; and doors, which needs a browser and runs only when it is named (`tests/bench/doors.sh`).
+//! freshness, views, layout, sql, idle; and doors, which needs a browser and runs only when it is named (`tests/bench/doors.sh`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod cpu;
 mod doors;
 mod events;
+mod freshness;
 mod idle;
 mod lake;
 mod latency;
@@ -30,8 +31,8 @@ fn main() {
         if wants("ticket") {
             latency::to_ticket(&runtime, &relay);
         }
-        if wants("visible") {
-            latency::to_sql(&runtime, &relay);
+        if wants("freshness") {
+            freshness::run(&runtime, &relay);
         }
     }
     if wants("views") {

@@ -36,7 +36,7 @@ pub fn batch(table: Table, rows: &[Row]) -> Result<RecordBatch, String> {
 fn time_columns(table: Table) -> &'static [&'static str] {
     match table {
         Table::CheckResults | Table::Samples | Table::Findings => &["slot"],
-        Table::CheckRetirements | Table::Problems | Table::TicketEvents => &["at"],
+        Table::CheckRetirements | Table::Problems | Table::TicketEvents | Table::RejectDecisions => &["at"],
         Table::Predictions => &["scored_at", "made_at"],
         Table::Rejects => &["received_at"],
     }

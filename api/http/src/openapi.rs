@@ -16,8 +16,8 @@ use crate::error::{Error, Kind};
 use crate::permissions::Permission as P;
 use crate::resources::{
     access_log, catalog, checks, configuration, dashboards, docs, events, failures, findings, health, import, metrics,
-    oidc, openapi, people, predictions, problems, readiness, results, samples, series, session, sql, statements,
-    status_page, tickets, tokens,
+    oidc, openapi, people, predictions, problems, readiness, rejects, results, samples, series, session, sql,
+    statements, status_page, tickets, tokens,
 };
 use crate::{AppState, auth, middleware, portal};
 
@@ -44,6 +44,7 @@ use crate::{AppState, auth, middleware, portal};
         (name = "tickets", description = "One per problem, prediction or finding: read and work them"),
         (name = "findings", description = "What detectors saw"),
         (name = "predictions", description = "What will happen, stored before it does, and how it turned out"),
+        (name = "rejects", description = "Records that could not be taken in: read, sent again, dropped"),
         (name = "sql", description = "SQL over the lake, read-only"),
         (name = "configuration", description = "The checks as files, who changed them, and a try before they are saved"),
         (name = "dashboards", description = "Files with panels of SQL"),
@@ -160,6 +161,10 @@ fn guarded() -> OpenApiRouter<AppState> {
         .routes(needs(P::StateRead, routes!(predictions::list)))
         .routes(needs(P::StateRead, routes!(predictions::read)))
         .routes(needs(P::StateRead, routes!(failures::list)))
+        .routes(needs(P::RejectWork, routes!(rejects::list)))
+        .routes(needs(P::RejectWork, routes!(rejects::read)))
+        .routes(needs(P::RejectWork, routes!(rejects::retry)))
+        .routes(needs(P::RejectWork, routes!(rejects::discard)))
         .routes(needs(P::SqlRun, routes!(sql::ask, sql::post)))
         .routes(needs(P::SqlRun, routes!(catalog::list)))
         .routes(needs(P::SqlRun, routes!(dashboards::list)))

@@ -28,6 +28,7 @@ permissions! {
     TicketWork = "ticket.work",
     SqlRun = "sql.run",
     Import = "import",
+    RejectWork = "reject.work",
     MetricsRead = "metrics.read",
     PeopleManage = "people.manage",
     TokenOwn = "token.own",

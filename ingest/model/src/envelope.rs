@@ -6,7 +6,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::plausible::plausible;
-use crate::{TenantId, Timestamp, Topic};
+use crate::{
+    CheckResult, CheckRetired, Finding, Prediction, ProblemEvent, RejectDecided, TenantId, TicketEvent, Timestamp,
+    Topic,
+};
 
 pub const HEADER_ID: &str = "ce_id";
 pub const HEADER_SOURCE: &str = "ce_source";
@@ -44,11 +47,19 @@ pub enum EventType {
     TicketEvent,
     Finding,
     Prediction,
+    RejectDecided,
 }
 
 impl EventType {
-    pub const ALL: [Self; 6] =
-        [Self::CheckResult, Self::CheckRetired, Self::Problem, Self::TicketEvent, Self::Finding, Self::Prediction];
+    pub const ALL: [Self; 7] = [
+        Self::CheckResult,
+        Self::CheckRetired,
+        Self::Problem,
+        Self::TicketEvent,
+        Self::Finding,
+        Self::Prediction,
+        Self::RejectDecided,
+    ];
 
     /// The CloudEvents `type`; its schema is `ingest/model/schemas/<name>.json`.
     #[must_use]
@@ -60,6 +71,7 @@ impl EventType {
             Self::TicketEvent => "kizashi.ticket_event.v1",
             Self::Finding => "kizashi.finding.v1",
             Self::Prediction => "kizashi.prediction.v1",
+            Self::RejectDecided => "kizashi.reject_decided.v1",
         }
     }
 
@@ -76,6 +88,7 @@ impl EventType {
             Self::TicketEvent => Topic::TicketEvents,
             Self::Finding => Topic::Findings,
             Self::Prediction => Topic::Predictions,
+            Self::RejectDecided => Topic::RejectDecisions,
         }
     }
 }
@@ -87,8 +100,9 @@ pub trait EventBody: Serialize + DeserializeOwned {
 
     /// Derived from the content: the same event always has the same id.
     fn id(&self) -> String;
-    fn tenant(&self) -> &TenantId;
-    /// The check.
+    /// `None` where nobody knows.
+    fn tenant(&self) -> Option<&TenantId>;
+    /// What it is about, mostly a check.
     fn subject(&self) -> &str;
     fn time(&self) -> Timestamp;
     fn recorded(&self) -> bool;
@@ -115,16 +129,18 @@ impl Event {
         if bytes.len() > BODY_BYTES_MAX {
             return Err(DecodeError::TooLarge(bytes.len()));
         }
-        let headers = vec![
+        let tenant = body.tenant().map(TenantId::as_str);
+        let mut headers = vec![
             (HEADER_ID, body.id()),
             (HEADER_SOURCE, source.to_owned()),
             (HEADER_SPECVERSION, "1.0".to_owned()),
             (HEADER_TYPE, B::TYPE.name().to_owned()),
             (HEADER_TIME, body.time().rfc3339()),
-            (HEADER_TENANT, body.tenant().to_string()),
             (HEADER_CONTENT_TYPE, CONTENT_TYPE.to_owned()),
         ];
-        Ok(Self { topic: B::TOPIC, key: format!("{}/{}", body.tenant(), body.subject()), headers, body: bytes })
+        headers.extend(tenant.map(|tenant| (HEADER_TENANT, tenant.to_owned())));
+        let key = format!("{}/{}", tenant.unwrap_or("-"), body.subject());
+        Ok(Self { topic: B::TOPIC, key, headers, body: bytes })
     }
 
     #[must_use]
@@ -173,13 +189,49 @@ pub fn declared_type(topic: Topic, ce_type: Option<&str>) -> Result<EventType, D
 /// # Errors
 /// The reason for which the record is a reject.
 pub fn decode<B: EventBody>(ce_tenant: Option<&str>, body: &[u8], received: Timestamp) -> Result<B, DecodeError> {
+    let decoded: B = decode_own(body, received)?;
+    if ce_tenant != decoded.tenant().map(TenantId::as_str) {
+        return Err(DecodeError::TenantMismatch);
+    }
+    Ok(decoded)
+}
+
+/// Decodes a body whose tenant is what it says itself.
+fn decode_own<B: EventBody>(body: &[u8], received: Timestamp) -> Result<B, DecodeError> {
     if body.len() > BODY_BYTES_MAX {
         return Err(DecodeError::TooLarge(body.len()));
     }
     let decoded: B = serde_json::from_slice(body).map_err(|e| DecodeError::Body(B::TYPE.name(), e.to_string()))?;
-    if ce_tenant != Some(decoded.tenant().as_str()) {
-        return Err(DecodeError::TenantMismatch);
-    }
     plausible(decoded.time(), received, decoded.recorded()).map_err(DecodeError::Implausible)?;
     Ok(decoded)
+}
+
+/// The event anew that a rejected record was meant to be, if its body is one by now. Its tenant is the body's own.
+///
+/// # Errors
+/// The reason for which it would be a reject again.
+pub fn rebuilt(
+    topic: Topic,
+    ce_type: Option<&str>,
+    body: &[u8],
+    received: Timestamp,
+    source: &str,
+) -> Result<(Option<TenantId>, Event), DecodeError> {
+    fn of<B: EventBody>(
+        body: &[u8],
+        received: Timestamp,
+        source: &str,
+    ) -> Result<(Option<TenantId>, Event), DecodeError> {
+        let decoded: B = decode_own(body, received)?;
+        Ok((decoded.tenant().cloned(), Event::of(&decoded, source)?))
+    }
+    match declared_type(topic, ce_type)? {
+        EventType::CheckResult => of::<CheckResult>(body, received, source),
+        EventType::CheckRetired => of::<CheckRetired>(body, received, source),
+        EventType::Problem => of::<ProblemEvent>(body, received, source),
+        EventType::TicketEvent => of::<TicketEvent>(body, received, source),
+        EventType::Finding => of::<Finding>(body, received, source),
+        EventType::Prediction => of::<Prediction>(body, received, source),
+        EventType::RejectDecided => of::<RejectDecided>(body, received, source),
+    }
 }

@@ -21,6 +21,7 @@ pub use events::check_result::{CheckResult, CheckRetired, Metric};
 pub use events::finding::Finding;
 pub use events::prediction::{Outcome, Prediction, PredictionPhase};
 pub use events::problem::{ProblemEvent, ProblemPhase};
+pub use events::reject::{RejectAction, RejectDecided, reject_id};
 pub use events::ticket::{TicketAction, TicketEvent, TicketKind, TicketStatus};
 pub use ids::{CheckId, InvalidId, TenantId};
 pub use offsets::{Offsets, TopicPartition};

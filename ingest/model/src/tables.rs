@@ -20,10 +20,11 @@ pub enum Table {
     Findings,
     Predictions,
     Rejects,
+    RejectDecisions,
 }
 
 impl Table {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CheckResults,
         Self::Samples,
         Self::CheckRetirements,
@@ -32,6 +33,7 @@ impl Table {
         Self::Findings,
         Self::Predictions,
         Self::Rejects,
+        Self::RejectDecisions,
     ];
 
     /// The name in SQL and the folder under the lake's root.
@@ -46,6 +48,7 @@ impl Table {
             Self::Findings => "findings",
             Self::Predictions => "predictions",
             Self::Rejects => "rejects",
+            Self::RejectDecisions => "reject_decisions",
         }
     }
 
@@ -65,6 +68,7 @@ impl Table {
             Self::Findings => "What detectors saw",
             Self::Predictions => "One row when a prediction is made and one when it is scored",
             Self::Rejects => "Records that could not be taken in, with the reason and their bytes",
+            Self::RejectDecisions => "One row per reject that was sent again or dropped",
         }
     }
 
@@ -80,6 +84,7 @@ impl Table {
             Self::Findings => &["finding_id"],
             Self::Predictions => &["prediction_id", "phase"],
             Self::Rejects => &["topic", "partition", "offset"],
+            Self::RejectDecisions => &["reject_id"],
         }
     }
 
@@ -101,6 +106,7 @@ impl Table {
             Self::Findings => FINDINGS,
             Self::Predictions => PREDICTIONS,
             Self::Rejects => REJECTS,
+            Self::RejectDecisions => REJECT_DECISIONS,
         }
     }
 }
@@ -264,4 +270,13 @@ const REJECTS: &[Column] = &[
     Column("headers", Text, false, "Its headers, as a JSON object"),
     Column("payload", Bytes, false, "Its value, cut at 1 MiB"),
     Column("payload_bytes", Int, false, "Length of its value before the cut"),
+];
+
+const REJECT_DECISIONS: &[Column] = &[
+    Column("tenant", Text, true, "The tenant of the reject, where there is one"),
+    Column("reject_id", Text, false, "Topic, partition and offset of the rejected record, between slashes"),
+    Column("action", Text, false, "retried or dropped"),
+    Column("at", Time, false, "When it was decided"),
+    Column("actor", Text, false, "Who decided"),
+    Column("comment", Text, true, "Why"),
 ];

@@ -9,11 +9,18 @@ pub enum Topic {
     TicketEvents,
     Findings,
     Predictions,
+    RejectDecisions,
 }
 
 impl Topic {
-    pub const ALL: [Self; 5] =
-        [Self::CheckResults, Self::Problems, Self::TicketEvents, Self::Findings, Self::Predictions];
+    pub const ALL: [Self; 6] = [
+        Self::CheckResults,
+        Self::Problems,
+        Self::TicketEvents,
+        Self::Findings,
+        Self::Predictions,
+        Self::RejectDecisions,
+    ];
 
     /// The name in Kafka and in the offsets, without the deployment's prefix.
     #[must_use]
@@ -24,6 +31,7 @@ impl Topic {
             Self::TicketEvents => "ticket-events",
             Self::Findings => "findings",
             Self::Predictions => "predictions",
+            Self::RejectDecisions => "reject-decisions",
         }
     }
 

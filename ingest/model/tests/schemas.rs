@@ -174,3 +174,32 @@ fn what_is_not_an_event_is_named_for_what_it_is() {
         Err(DecodeError::Implausible(_))
     ));
 }
+
+#[test]
+fn decisions_of_rejects_satisfy_their_schema() {
+    check(&RejectDecided {
+        reject_id: reject_id(TopicPartition { topic: Topic::CheckResults, partition: 3 }, 41),
+        tenant: Some(tenant()),
+        action: RejectAction::Retried,
+        at_ms: Timestamp(1_800_000_000_000),
+        actor: "sato".into(),
+        comment: Some("the unit was seconds".into()),
+    });
+}
+
+#[test]
+fn an_event_without_a_tenant_says_so_by_saying_nothing() {
+    let decided = RejectDecided {
+        reject_id: "problems/0/7".into(),
+        tenant: None,
+        action: RejectAction::Dropped,
+        at_ms: Timestamp(1_800_000_000_000),
+        actor: "sato".into(),
+        comment: None,
+    };
+    let event = Event::of(&decided, "kizashi/test").unwrap();
+    assert_eq!((event.header("ce_tenant"), event.key.as_str()), (None, "-/problems/0/7"));
+    let of = |tenant| envelope::decode::<RejectDecided>(tenant, &event.body, decided.at_ms);
+    assert_eq!(of(None), Ok(decided.clone()));
+    assert_eq!(of(Some("acme")), Err(DecodeError::TenantMismatch));
+}

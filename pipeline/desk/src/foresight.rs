@@ -44,8 +44,8 @@ impl Desk {
         findings: Vec<Finding>,
         predictions: Vec<Prediction>,
     ) -> Result<Recorded, DeskError> {
-        let foreign = findings.iter().map(EventBody::tenant).chain(predictions.iter().map(EventBody::tenant));
-        if let Some(other) = foreign.into_iter().find(|of| *of != tenant) {
+        let mut of = findings.iter().map(|f| &f.tenant).chain(predictions.iter().map(|p| &p.tenant));
+        if let Some(other) = of.find(|of| *of != tenant) {
             return Err(DeskError::Invalid(format!("an event of tenant {other} cannot be recorded for {tenant}")));
         }
         let now = self.inner.clock.now();
@@ -136,7 +136,7 @@ async fn record<B: EventBody>(
     awaiting: Option<serde_json::Value>,
 ) -> Result<bool, DeskError> {
     let row = foresight_record::ActiveModel {
-        tenant: Set(event.tenant().to_string()),
+        tenant: Set(event.tenant().map(ToString::to_string).unwrap_or_default()),
         event_id: Set(format!("{}/{}", B::TOPIC, event.id())),
         awaiting: Set(awaiting),
         at_ms: Set(event.time().0),

@@ -14,6 +14,7 @@ mod monitor;
 mod outbox;
 mod people;
 mod positions;
+mod rejects;
 mod statements;
 mod states;
 mod tickets;

@@ -37,6 +37,11 @@ const STOP_WAIT: Duration = Duration::from_secs(5);
 /// Adds an event to the transaction that makes it true.
 pub(crate) async fn put<B: EventBody>(db: &DatabaseTransaction, body: &B) -> Result<(), DeskError> {
     let event = Event::of(body, SOURCE).map_err(|e| DeskError::Invalid(format!("event {}: {e}", body.id())))?;
+    put_event(db, event).await
+}
+
+/// The same for an event that is made already; its source becomes this database.
+pub(crate) async fn put_event(db: &DatabaseTransaction, event: Event) -> Result<(), DeskError> {
     let row = outbox::ActiveModel {
         topic: Set(event.topic.name().to_owned()),
         key: Set(event.key),

@@ -97,7 +97,7 @@ impl Lake {
             }
             let decoded = match gathered.take().filter(|gathered| gathered.holds(tables)) {
                 Some(gathered) => gathered.decoder.finish(),
-                None => decode(tables, batches, &|place, at| fence.holds(place, at) && fence.owns(at)).finish(),
+                None => self.decode(tables, batches, &|place, at| fence.holds(place, at) && fence.owns(at)).finish(),
             };
             let (records, rejects, repeats) = (decoded.records, decoded.rejects, decoded.repeats);
             let mut counts = Counts::default();
@@ -119,6 +119,21 @@ impl Lake {
             }
         }
         Err(LakeError::Contended { table: "(any)", tries: TRIES_MAX })
+    }
+
+    /// Decodes what is new of the batches, in order, of the partitions that `wanted` names per batch.
+    pub(crate) fn decode(
+        &self,
+        tables: &[LakeTable],
+        batches: &[Batch],
+        wanted: &dyn Fn(usize, TopicPartition) -> bool,
+    ) -> Decoder {
+        let inner = &self.inner;
+        let mut decoder = Decoder::new(Positions::of_tables(tables), inner.windows.clone(), inner.config.repeat_window);
+        for (place, batch) in batches.iter().enumerate() {
+            decoder.batch(batch, &|at| wanted(place, at));
+        }
+        decoder
     }
 
     /// Whether everything was committed; if not, it has to be decided anew.
@@ -145,6 +160,7 @@ impl Lake {
                 let mine = |at: TopicPartition| advance.offsets.get(at).is_some();
                 let heard = decoded.seen.iter().filter(|(at, ..)| mine(*at));
                 advance.seen = heard.map(|(at, source, sequence)| (at, source.to_owned(), sequence)).collect();
+                advance.foreign = decoded.foreign.iter().filter(|(at, _)| mine(*at)).collect();
             }
             if !advance.offsets.iter().all(|(at, _)| fence.owns(at)) {
                 return Ok(false);
@@ -203,19 +219,6 @@ async fn put(
         stats: Some(file.stats),
         ..Add::default()
     })
-}
-
-/// Brings what is new of the batches in order, those of the partitions that `wanted` names per batch.
-pub(crate) fn decode(
-    tables: &[LakeTable],
-    batches: &[Batch],
-    wanted: &dyn Fn(usize, TopicPartition) -> bool,
-) -> Decoder {
-    let mut decoder = Decoder::new(Positions::of_tables(tables));
-    for (place, batch) in batches.iter().enumerate() {
-        decoder.batch(batch, &|at| wanted(place, at));
-    }
-    decoder
 }
 
 impl Positions {

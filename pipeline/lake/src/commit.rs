@@ -19,7 +19,7 @@ use crate::LakeError;
 use crate::error::{internal, is_taken, reason, unavailable};
 use crate::open::check_fits;
 use crate::replay::position_at;
-use crate::table::{LakeTable, Position, sequence_app_id};
+use crate::table::{LakeTable, Position, foreign_app_id, sequence_app_id};
 
 /// What became of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,5 +124,6 @@ fn transactions(advance: &Position) -> Vec<Transaction> {
     let sequences = advance.seen.iter().filter_map(|(at, source, sequence)| {
         Some(Transaction::new(sequence_app_id(at, source), i64::try_from(sequence).ok()?))
     });
-    offsets.chain(sequences).collect()
+    let foreign = advance.foreign.iter().map(|(at, next)| Transaction::new(foreign_app_id(at), next));
+    offsets.chain(sequences).chain(foreign).collect()
 }

@@ -44,7 +44,7 @@ const TAIL_BYTES: u64 = 16 * 1024;
 fn time_column(table: Table) -> Option<&'static str> {
     match table {
         Table::CheckResults | Table::Samples | Table::Findings => Some("slot"),
-        Table::CheckRetirements | Table::Problems | Table::TicketEvents => Some("at"),
+        Table::CheckRetirements | Table::Problems | Table::TicketEvents | Table::RejectDecisions => Some("at"),
         // The day of a prediction is that of one of two columns, and predictions are few.
         Table::Predictions => None,
         // A row has up to 1 MiB of anybody's bytes, and hardly anybody asks for them.

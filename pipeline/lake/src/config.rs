@@ -19,7 +19,7 @@ const _: () =
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LakeConfig {
-    /// How long the first row of a batch waits for company before the batch is committed.
+    /// How long the first row of a batch waits for company before the batch is committed. Statements see it well before.
     pub linger: Span,
     /// Records of one batch at most.
     pub rows_max: usize,
@@ -34,6 +34,9 @@ pub struct LakeConfig {
     pub compact_files_min: usize,
     /// Rows of a merged file at most. Long texts end it earlier: a merge takes no more than 128 MiB.
     pub compact_rows_max: usize,
+    /// How many records of its partition an event without a sequence is remembered for: the same source and id within them
+    /// changes nothing. 0 takes every event. Sixteen bytes and some for each such event are kept in memory.
+    pub repeat_window: u64,
     /// How long a stop may take to commit what was read.
     pub drain: Span,
 }
@@ -41,13 +44,14 @@ pub struct LakeConfig {
 impl Default for LakeConfig {
     fn default() -> Self {
         Self {
-            linger: Span::from_secs(1),
+            linger: Span::from_secs(2),
             rows_max: 100_000,
             bytes_max: 32 * 1024 * 1024,
             checkpoint_every: 100,
             log_retention: Span::from_secs(86_400),
             compact_files_min: 16,
             compact_rows_max: 1_000_000,
+            repeat_window: 100_000,
             drain: Span::from_secs(10),
         }
     }
@@ -72,6 +76,7 @@ impl LakeConfig {
         within("log_retention (in ms)", self.log_retention.ms().into(), 3_600_000, 3650 * 86_400_000)?;
         within("compact_files_min", self.compact_files_min as i128, 0, 100_000)?;
         within("compact_rows_max", self.compact_rows_max as i128, 1_000, 10_000_000)?;
+        within("repeat_window", self.repeat_window.into(), 0, 10_000_000)?;
         within("drain (in ms)", self.drain.ms().into(), 0, 600_000)
     }
 }

@@ -352,11 +352,18 @@ impl Pending {
 }
 
 impl Lake {
-    /// The next offset of a partition, from the table that holds it: read again, because another writer may have moved on.
+    /// Where to read a partition from. The table that holds it is read again, because another writer may have moved on. Where
+    /// events without a sequence came of late, reading goes back over the records that could be repeated.
     async fn start_at(&self, at: TopicPartition) -> Result<Option<i64>, LakeError> {
         let mut tables = self.inner.tables.lock().await;
-        entry(&mut tables, primary(at.topic))?.reload().await?;
-        let offsets = self.publish_progress(&tables);
-        Ok(offsets.get(at))
+        let of = entry(&mut tables, primary(at.topic))?;
+        of.reload().await?;
+        let (next, foreign) = (of.position.offsets.get(at), of.position.foreign.get(at));
+        self.publish_progress(&tables);
+        let window = i64::try_from(self.inner.config.repeat_window).unwrap_or(i64::MAX);
+        Ok(next.map(|next| {
+            let back = next.saturating_sub(window).max(0);
+            if foreign.is_some_and(|foreign| foreign > back) { back } else { next }
+        }))
     }
 }

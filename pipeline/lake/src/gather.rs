@@ -4,7 +4,6 @@ use kizashi_model::TopicPartition;
 use kizashi_relay::Batch;
 
 use crate::LakeError;
-use crate::batch_writer::decode;
 use crate::decode::Decoder;
 use crate::open::Lake;
 use crate::table::LakeTable;
@@ -40,7 +39,7 @@ impl Lake {
         if tables.iter().any(|table| table.stale) {
             return None;
         }
-        Some(Gathered { decoder: decode(&tables, batches, wanted), reloads: reloads(&tables) })
+        Some(Gathered { decoder: self.decode(&tables, batches, wanted), reloads: reloads(&tables) })
     }
 
     /// Shows readers what came since the last time.

@@ -17,6 +17,7 @@ use kizashi_model::tail::Tail;
 use tokio::sync::{Mutex, watch};
 use url::Url;
 
+use crate::decode::Windows;
 use crate::error::{internal, unavailable};
 use crate::store::DurableFiles;
 use crate::table::{LakeTable, Position, index, is_primary};
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     pub tail: watch::Sender<Arc<Tail>>,
     /// The next id of a segment of the tail.
     pub segments: AtomicU64,
+    /// By which events without a sequence are known again.
+    pub windows: Windows,
     /// Tells this writer's files from those of any other.
     pub nonce: u64,
     /// Tells its files from each other.
@@ -89,6 +92,7 @@ impl Lake {
             status: watch::Sender::default(),
             tail: watch::Sender::new(Arc::new(Tail { writer: nonce, ..Tail::default() })),
             segments: AtomicU64::new(1),
+            windows: Windows::new(),
             nonce,
             attempts: AtomicU64::new(0),
         };

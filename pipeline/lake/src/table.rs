@@ -12,6 +12,8 @@ pub struct Position {
     pub offsets: Offsets,
     /// The highest sequence taken per partition and producer; kept by the primary tables only.
     pub seen: Seen,
+    /// The offset after the newest event that carries no sequence; kept by the primary tables only.
+    pub foreign: Offsets,
 }
 
 /// The table that a topic is mainly for; committed last, so its offset is where reading resumes.
@@ -23,6 +25,7 @@ pub(crate) fn primary(topic: Topic) -> Table {
         Topic::TicketEvents => Table::TicketEvents,
         Topic::Findings => Table::Findings,
         Topic::Predictions => Table::Predictions,
+        Topic::RejectDecisions => Table::RejectDecisions,
     }
 }
 
@@ -35,6 +38,7 @@ pub(crate) fn topic_of(table: Table) -> Option<Topic> {
         Table::TicketEvents => Some(Topic::TicketEvents),
         Table::Findings => Some(Topic::Findings),
         Table::Predictions => Some(Topic::Predictions),
+        Table::RejectDecisions => Some(Topic::RejectDecisions),
         Table::Rejects => None,
     }
 }
@@ -48,6 +52,7 @@ pub(crate) fn tables_of(topic: Topic) -> &'static [Table] {
         Topic::TicketEvents => &[Table::TicketEvents, Table::Rejects],
         Topic::Findings => &[Table::Findings, Table::Rejects],
         Topic::Predictions => &[Table::Predictions, Table::Rejects],
+        Topic::RejectDecisions => &[Table::Rejects, Table::RejectDecisions],
     }
 }
 
@@ -66,6 +71,7 @@ pub(crate) const COMMIT_ORDER: [Table; Table::ALL.len()] = [
     Table::TicketEvents,
     Table::Findings,
     Table::Predictions,
+    Table::RejectDecisions,
 ];
 
 /// Position of a table in arrays that hold one entry per table.
@@ -91,15 +97,25 @@ pub(crate) struct LakeTable {
     pub stale: bool,
 }
 
+const FOREIGN: &str = "foreign/";
+
+pub(crate) fn foreign_app_id(at: TopicPartition) -> String {
+    format!("{FOREIGN}{at}")
+}
+
 pub(crate) fn sequence_app_id(at: TopicPartition, source: &str) -> String {
     format!("sequence/{at}/{source}")
 }
 
 fn producer_of(app_id: &str) -> Option<(TopicPartition, &str)> {
-    let mut parts = app_id.strip_prefix("sequence/")?.splitn(3, '/');
-    let topic = Topic::from_name(parts.next()?)?;
-    let partition = parts.next()?.parse().ok()?;
-    Some((TopicPartition { topic, partition }, parts.next()?))
+    let rest = app_id.strip_prefix("sequence/")?;
+    let (source, _) = rest.match_indices('/').nth(1)?;
+    Some((partition_of(&rest[..source])?, &rest[source + 1..]))
+}
+
+fn partition_of(text: &str) -> Option<TopicPartition> {
+    let (topic, partition) = text.split_once('/')?;
+    Some(TopicPartition { topic: Topic::from_name(topic)?, partition: partition.parse().ok()? })
 }
 
 impl Position {
@@ -108,6 +124,8 @@ impl Position {
         let Ok(sequence) = u64::try_from(version) else { return };
         if let Some(at) = TopicPartition::from_app_id(app_id) {
             self.offsets.advance(at, version);
+        } else if let Some(at) = app_id.strip_prefix(FOREIGN).and_then(partition_of) {
+            self.foreign.advance(at, version);
         } else if let Some((at, source)) = producer_of(app_id) {
             self.seen.take(at, source, sequence);
         }
@@ -115,6 +133,7 @@ impl Position {
 
     pub(crate) fn absorb(&mut self, advance: &Self) {
         self.offsets.absorb(&advance.offsets);
+        self.foreign.absorb(&advance.foreign);
         for (at, source, sequence) in advance.seen.iter() {
             self.seen.take(at, source, sequence);
         }
@@ -131,12 +150,14 @@ mod tests {
         let mut position = Position::default();
         position.note(&at.app_id(), 41);
         position.note(&sequence_app_id(at, "kizashi/checks/of a/long name"), 9);
+        position.note(&foreign_app_id(at), 40);
         for foreign in
             ["offset", "offset/none/1", "offset/check-results/x", "sequence/check-results/1", "spark-query-1"]
         {
             position.note(foreign, 5);
         }
         assert_eq!(position.offsets.iter().collect::<Vec<_>>(), [(at, 41)]);
+        assert_eq!(position.foreign.iter().collect::<Vec<_>>(), [(at, 40)]);
         assert_eq!(position.seen.iter().collect::<Vec<_>>(), [(at, "kizashi/checks/of a/long name", 9)]);
     }
 

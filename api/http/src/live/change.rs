@@ -1,7 +1,7 @@
 //! What may change, and how a client is told: the same items as the lists give, where one event holds all of an item.
 
 use kizashi_model as model;
-use kizashi_model::{EventBody, TenantId, TopicPartition};
+use kizashi_model::{TenantId, TopicPartition};
 use serde::Serialize;
 
 use crate::resources::events::{CheckRemoved, ProblemChange, TicketChange};
@@ -35,12 +35,12 @@ impl Change {
 
     pub(super) fn tenant(&self) -> &TenantId {
         match &self.body {
-            Changed::CheckResult(body) => body.tenant(),
-            Changed::CheckRetired(body) => body.tenant(),
-            Changed::Problem(body) => body.tenant(),
-            Changed::Ticket(body) => body.tenant(),
-            Changed::Finding(body) => body.tenant(),
-            Changed::Prediction(body) => body.tenant(),
+            Changed::CheckResult(body) => &body.tenant,
+            Changed::CheckRetired(body) => &body.tenant,
+            Changed::Problem(body) => &body.tenant,
+            Changed::Ticket(body) => &body.tenant,
+            Changed::Finding(body) => &body.tenant,
+            Changed::Prediction(body) => &body.tenant,
         }
     }
 

@@ -20,6 +20,7 @@ pub mod people;
 pub mod predictions;
 pub mod problems;
 pub mod readiness;
+pub mod rejects;
 pub mod results;
 pub mod samples;
 pub mod series;

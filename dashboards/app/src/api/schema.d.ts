@@ -246,7 +246,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lists failures of checks whose resource has a limit; `from` and `to` are of when they became CRITICAL. */
-        get: operations["predictions_list"];
+        get: operations["predictions_failures_list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -424,6 +424,74 @@ export interface paths {
         get: operations["problems_read"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rejects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists rejects; `from` and `to` are of their receipt. */
+        get: operations["rejects_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rejects/{reject_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Reads one reject with its headers and its value. In its id, write `/` as `~` or as `%2F`. */
+        get: operations["rejects_read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rejects/{reject_id}/drop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Drops a reject: it is not wanted. Its record stays in the table `rejects`. */
+        post: operations["rejects_discard"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rejects/{reject_id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends a reject again, repaired or as it was. What would be rejected again is refused, with the reason. */
+        post: operations["rejects_retry"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1322,6 +1390,24 @@ export interface components {
             shipped: boolean;
             title?: components["schemas"]["Words"] | null;
         };
+        /** @description What was decided. */
+        Decision: {
+            decided_at: components["schemas"]["Time"];
+            /** @example sato */
+            decided_by: string;
+            /** @example check-results/3/41 */
+            reject_id: string;
+            status: components["schemas"]["RejectStatus"];
+        };
+        /** @description Why a reject is dropped. */
+        Drop: {
+            /**
+             * @description Why.
+             * @default null
+             * @example A test that went to the wrong broker
+             */
+            comment: string | null;
+        };
         /** @description A problem that became CRITICAL on a check whose resource has a limit. */
         Failure: {
             /** @example disk:/var */
@@ -1972,6 +2058,47 @@ export interface components {
             next?: string | null;
         };
         /** @description A page of a list. */
+        Page_Reject: {
+            items: {
+                /** @example The poller sent seconds */
+                comment?: string | null;
+                decided_at?: components["schemas"]["Time"] | null;
+                /** @example sato */
+                decided_by?: string | null;
+                /**
+                 * Format: int64
+                 * @description Length of its value.
+                 * @example 212
+                 */
+                payload_bytes: number;
+                /**
+                 * @description Why it was rejected.
+                 * @example the body is not a kizashi.check_result.v1: missing field `state`
+                 */
+                reason: string;
+                /** @description When the relay received it. */
+                received_at: components["schemas"]["Time"];
+                /**
+                 * @description Topic, partition and offset of the record.
+                 * @example check-results/3/41
+                 */
+                reject_id: string;
+                status: components["schemas"]["RejectStatus"];
+                /**
+                 * @description The tenant that its headers declare, if that is a valid one.
+                 * @example default
+                 */
+                tenant?: string | null;
+                /** @example check-results */
+                topic: string;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
         Page_Relation: {
             items: {
                 /** @description In their order. */
@@ -2506,6 +2633,45 @@ export interface components {
             /** @description Whether every component serves. */
             ready: boolean;
         };
+        /** @description A record that could not be taken in. */
+        Reject: {
+            /** @example The poller sent seconds */
+            comment?: string | null;
+            decided_at?: components["schemas"]["Time"] | null;
+            /** @example sato */
+            decided_by?: string | null;
+            /**
+             * Format: int64
+             * @description Length of its value.
+             * @example 212
+             */
+            payload_bytes: number;
+            /**
+             * @description Why it was rejected.
+             * @example the body is not a kizashi.check_result.v1: missing field `state`
+             */
+            reason: string;
+            /** @description When the relay received it. */
+            received_at: components["schemas"]["Time"];
+            /**
+             * @description Topic, partition and offset of the record.
+             * @example check-results/3/41
+             */
+            reject_id: string;
+            status: components["schemas"]["RejectStatus"];
+            /**
+             * @description The tenant that its headers declare, if that is a valid one.
+             * @example default
+             */
+            tenant?: string | null;
+            /** @example check-results */
+            topic: string;
+        };
+        /**
+         * @description What was decided.
+         * @enum {string}
+         */
+        RejectStatus: "open" | "retried" | "dropped";
         /** @description A point that was not taken. */
         Rejected: {
             /**
@@ -2518,6 +2684,13 @@ export interface components {
              * @example the time is in the year 4026
              */
             reason: string;
+        };
+        /** @description A reject with what it held. */
+        RejectedRecord: components["schemas"]["Reject"] & {
+            /** @description By their names; of a header that was there twice, the first. */
+            headers: Record<string, never>;
+            /** @description Its value as text, cut at 1 MiB; bytes that are no UTF-8 show as U+FFFD. */
+            payload: string;
         };
         /** @description A table or a view. */
         Relation: {
@@ -2546,6 +2719,27 @@ export interface components {
             actor?: string | null;
             /** @example It came back */
             comment?: string | null;
+        };
+        /** @description How a reject is sent again. */
+        Retry: {
+            /**
+             * @description Why.
+             * @default null
+             * @example The poller sent seconds
+             */
+            comment: string | null;
+            /**
+             * @description The type in place of the one in its headers.
+             * @default null
+             * @example kizashi.check_result.v1
+             */
+            event_type: string | null;
+            /**
+             * @description The value in place of the one that was rejected; that one if left out.
+             * @default null
+             * @example {"tenant":"default","check_id":"disk:/"}
+             */
+            payload: string | null;
         };
         /**
          * @description What someone is here for.
@@ -4539,7 +4733,7 @@ export interface operations {
             };
         };
     };
-    predictions_list: {
+    predictions_failures_list: {
         parameters: {
             query?: {
                 /**
@@ -5794,6 +5988,428 @@ export interface operations {
             };
             /** @description There is no such thing, or no such tenant, for the caller. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rejects_list: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only this tenant.
+                 * @example default
+                 */
+                tenant?: string;
+                /** @description Only of this status. */
+                status?: components["schemas"]["RejectStatus"];
+                /**
+                 * @description Only of this topic.
+                 * @example check-results
+                 */
+                topic?: string;
+                /**
+                 * @description Only those whose reason holds this text, in any case.
+                 * @example not a kizashi.check_result.v1
+                 */
+                reason?: string;
+                /** @description Only what is at or after this time. */
+                from?: components["schemas"]["Time"];
+                /** @description Only what is before this time. */
+                to?: components["schemas"]["Time"];
+                /** @description The order: by a field, after a `-` from the highest or newest on. */
+                sort?: "-received_at" | "received_at";
+                /** @description How many, 1 to 1000; 100 if left out. */
+                limit?: number;
+                /** @description `next` of the page before, which was asked for with the same `sort`. */
+                before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of rejects */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Reject"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rejects_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id, with `~` for each `/`
+                 * @example check-results~3~41
+                 */
+                reject_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The reject */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RejectedRecord"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rejects_discard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id, with `~` for each `/`
+                 * @example check-results~3~41
+                 */
+                reject_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Drop"];
+            };
+        };
+        responses: {
+            /** @description It is dropped */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decision"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was decided before */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rejects_retry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The id, with `~` for each `/`
+                 * @example check-results~3~41
+                 */
+                reject_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Retry"];
+            };
+        };
+        responses: {
+            /** @description It is sent again, once */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decision"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was decided before, or would be rejected again */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -39,7 +39,7 @@ test('every word that the product may say is in the files', () => {
     const line = new RegExp(`^ +${name}: ("[^;]+);`, 'm').exec(schema)?.[1] ?? '';
     return [...line.matchAll(/"(\w+)"/g)].map((match) => match[1]!);
   };
-  const groups = { State: 'state', TicketKind: 'kind', TicketStatus: 'status', TicketAction: 'action', ClosureCode: 'code', Outcome: 'outcome' };
+  const groups = { State: 'state', TicketKind: 'kind', TicketStatus: 'status', TicketAction: 'action', ClosureCode: 'code', Outcome: 'outcome', RejectStatus: 'reject' };
   for (const [name, group] of Object.entries(groups)) {
     expect(values(name).length, name).toBeGreaterThan(2);
     for (const value of values(name)) expect(en, name).toHaveProperty([`${group}.${value}`]);
@@ -47,7 +47,7 @@ test('every word that the product may say is in the files', () => {
 });
 
 test('no message is left over', () => {
-  const groups = /^(state|kind|status|action|code|outcome|check|group|panel|place|field|changed|config|refused)\./;
+  const groups = /^(state|kind|status|action|code|outcome|reject|check|group|panel|place|field|changed|config|refused)\./;
   const unused = Object.keys(en).filter((key) => !groups.test(key) && !all.includes(`'${key}'`));
   expect(unused).toEqual([]);
 });

@@ -66,8 +66,8 @@ impl EventBody for CheckResult {
     fn id(&self) -> String {
         format!("{}/{}/{}", self.tenant, self.check_id, self.slot_ms.0)
     }
-    fn tenant(&self) -> &TenantId {
-        &self.tenant
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.tenant)
     }
     fn subject(&self) -> &str {
         self.check_id.as_str()
@@ -96,8 +96,8 @@ impl EventBody for CheckRetired {
     fn id(&self) -> String {
         format!("{}/{}/retired/{}", self.tenant, self.check_id, self.at_ms.0)
     }
-    fn tenant(&self) -> &TenantId {
-        &self.tenant
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.tenant)
     }
     fn subject(&self) -> &str {
         self.check_id.as_str()

@@ -41,8 +41,8 @@ impl EventBody for Finding {
     fn id(&self) -> String {
         self.finding_id.clone()
     }
-    fn tenant(&self) -> &TenantId {
-        &self.tenant
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.tenant)
     }
     fn subject(&self) -> &str {
         self.check_id.as_str()

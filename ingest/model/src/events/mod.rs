@@ -4,4 +4,5 @@ pub mod check_result;
 pub mod finding;
 pub mod prediction;
 pub mod problem;
+pub mod reject;
 pub mod ticket;

@@ -97,8 +97,8 @@ impl EventBody for Prediction {
     fn id(&self) -> String {
         format!("{}/{}", self.prediction_id, self.phase.as_str())
     }
-    fn tenant(&self) -> &TenantId {
-        &self.tenant
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.tenant)
     }
     fn subject(&self) -> &str {
         self.check_id.as_str()

@@ -66,8 +66,8 @@ impl EventBody for ProblemEvent {
     fn id(&self) -> String {
         format!("{}/{}/{}", self.problem_id, self.phase.as_str(), self.at_ms.0)
     }
-    fn tenant(&self) -> &TenantId {
-        &self.tenant
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.tenant)
     }
     fn subject(&self) -> &str {
         self.check_id.as_str()

@@ -104,8 +104,8 @@ impl EventBody for TicketEvent {
     fn id(&self) -> String {
         format!("{}/{}/{}", self.tenant, self.ticket_key, self.sequence)
     }
-    fn tenant(&self) -> &TenantId {
-        &self.tenant
+    fn tenant(&self) -> Option<&TenantId> {
+        Some(&self.tenant)
     }
     fn subject(&self) -> &str {
         self.check_id.as_str()

@@ -13,6 +13,7 @@ pub mod outbox;
 pub mod person;
 pub mod problem;
 pub mod provider_identity;
+pub mod reject_decision;
 pub mod saved_statement;
 pub mod session;
 pub mod ticket;

@@ -13,6 +13,7 @@ mod m0006_idempotency;
 mod m0007_scram;
 mod m0008_portal;
 mod m0009_providers;
+mod m0010_rejects;
 
 pub struct Migrator;
 
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_scram::Migration),
             Box::new(m0008_portal::Migration),
             Box::new(m0009_providers::Migration),
+            Box::new(m0010_rejects::Migration),
         ]
     }
 }

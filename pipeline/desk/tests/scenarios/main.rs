@@ -6,5 +6,6 @@ mod database;
 mod exactly_once;
 mod foresight;
 mod people;
+mod rejects;
 mod support;
 mod tickets;

@@ -2,7 +2,8 @@
 
 use kizashi_model::envelope;
 use kizashi_model::{
-    CheckRetired, DecodeError, EventBody, Finding, Outcome, Prediction, ProblemEvent, TicketEvent, Timestamp,
+    CheckRetired, DecodeError, EventBody, Finding, Outcome, Prediction, ProblemEvent, RejectDecided, TenantId,
+    TicketEvent, Timestamp,
 };
 use kizashi_relay::RecordRef;
 
@@ -151,6 +152,23 @@ pub(crate) fn prediction(rows: &mut Rows, record: &RecordRef<'_>, tenant: Option
             of.outcome_reason.as_deref().into(),
             of.scored_at_ms.into(),
             Value::Flag(of.recorded),
+        ],
+    );
+    Ok(())
+}
+
+pub(crate) fn reject_decided(rows: &mut Rows, record: &RecordRef<'_>, tenant: Option<&str>) -> Result<(), DecodeError> {
+    let of: RejectDecided = decode(record, tenant)?;
+    storable([of.at_ms])?;
+    rows.push(
+        of.time(),
+        &[
+            of.tenant.as_ref().map(TenantId::as_str).into(),
+            Value::Text(&of.reject_id),
+            Value::Text(of.action.as_str()),
+            Value::Time(of.at_ms),
+            Value::Text(&of.actor),
+            of.comment.as_deref().into(),
         ],
     );
     Ok(())

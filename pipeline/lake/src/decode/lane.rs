@@ -21,6 +21,8 @@ pub(crate) struct Lane {
     pub retirements_floor: i64,
     pub rejects_floor: i64,
     pub moved: bool,
+    /// The offset after the newest event without a sequence that was taken.
+    pub foreign: Option<i64>,
     sources: Vec<Source>,
     /// The source of the record before: nearly always that of the next one too.
     last: usize,
@@ -50,6 +52,7 @@ impl Lane {
             retirements_floor: floor(Table::CheckRetirements),
             rejects_floor: floor(Table::Rejects),
             moved: false,
+            foreign: None,
             sources,
             last: 0,
         }
@@ -86,7 +89,7 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
-    use kizashi_model::{Offsets, Topic};
+    use kizashi_model::Topic;
     use kizashi_relay::Seen;
     use proptest::prelude::*;
 
@@ -106,7 +109,7 @@ mod tests {
             for batch in batches {
                 let mut positions = Positions::default();
                 positions.0[crate::table::index(Table::Problems)] =
-                    Position { offsets: Offsets::default(), seen: model.clone() };
+                    Position { seen: model.clone(), ..Position::default() };
                 let mut lane = Lane::new(AT, &positions);
                 for (name, sequence) in batch {
                     let fresh = model.fresh(AT, names[name], sequence);

@@ -6,6 +6,7 @@ mod check_result;
 mod lane;
 mod plain;
 mod reject;
+mod window;
 
 use arrow::array::RecordBatch;
 use kizashi_model::tables::Table;
@@ -17,6 +18,10 @@ use crate::LakeError;
 use crate::rows::Rows;
 use crate::table::{Position, index, primary, tables_of, topic_of};
 use lane::Lane;
+pub(crate) use window::Windows;
+
+/// Records whose rows nobody wants, before their memory is given back.
+const SCRATCH_RECORDS: u64 = 1_000;
 
 /// Where each table stands.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +41,8 @@ pub struct Decoded {
     pub offsets: Offsets,
     /// The highest sequence of every producer that was heard.
     pub seen: Seen,
+    /// The offset after the newest event without a sequence, of every partition that had one.
+    pub foreign: Offsets,
     /// Records that were met for the first time.
     pub records: u64,
     /// Those of them whose event was taken before.
@@ -70,7 +77,7 @@ impl Decoded {
 /// Decodes one batch into empty tables: for measurements and tests.
 #[must_use]
 pub fn decode_batch(batch: &Batch) -> Decoded {
-    let mut decoder = Decoder::new(Positions::default());
+    let mut decoder = Decoder::new(Positions::default(), Windows::new(), 0);
     decoder.batch(batch, &|_| true);
     decoder.finish()
 }
@@ -85,22 +92,30 @@ struct Keep {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     positions: Positions,
+    windows: Windows,
+    /// How many records back an event without a sequence is known again.
+    repeat_window: u64,
     rows: [Option<Rows>; Table::ALL.len()],
     lanes: Vec<Lane>,
     records: u64,
     repeats: u64,
     rejects: u64,
+    /// Where rows go that nobody wants.
+    scratch: Option<Box<Self>>,
 }
 
 impl Decoder {
-    pub fn new(positions: Positions) -> Self {
+    pub fn new(positions: Positions, windows: Windows, repeat_window: u64) -> Self {
         Self {
             positions,
+            windows,
+            repeat_window,
             rows: [const { None }; Table::ALL.len()],
             lanes: Vec::new(),
             records: 0,
             repeats: 0,
             rejects: 0,
+            scratch: None,
         }
     }
 
@@ -128,42 +143,72 @@ impl Decoder {
         if let Some(lane) = self.lanes.iter().position(|lane| lane.at == at) {
             return lane;
         }
-        self.lanes.push(Lane::new(at, &self.positions));
+        let lane = Lane::new(at, &self.positions);
+        self.windows.rewind(at, lane.next, self.repeat_window);
+        self.lanes.push(lane);
         self.lanes.len() - 1
     }
 
     fn record(&mut self, lane: usize, record: &RecordRef<'_>) {
-        let offset = record.offset();
-        let lane = &mut self.lanes[lane];
-        if offset < lane.next {
+        let (at, offset) = (record.at(), record.offset());
+        let headers = Headers::of(record);
+        if offset < self.lanes[lane].next {
+            self.note_foreign(record, &headers);
             return;
         }
+        let lane = &mut self.lanes[lane];
         lane.next = offset.saturating_add(1);
         lane.moved = true;
         self.records += 1;
-        let headers = Headers::of(record);
-        if let (Some(source), Some(sequence)) = (headers.source, headers.sequence)
-            && !lane.take(source, sequence)
-        {
-            self.repeats += 1;
-            return;
-        }
         let keep = Keep {
             samples: offset >= lane.samples_floor,
             retirements: offset >= lane.retirements_floor,
             rejects: offset >= lane.rejects_floor,
         };
-        if let Err(reason) = self.body(record, &headers, &keep) {
-            self.rejects += 1;
-            if keep.rejects {
-                reject::push(rows(&mut self.rows, Table::Rejects), record, &headers, &reason);
+        let foreign = headers.foreign();
+        let new = match (headers.source, headers.sequence, foreign) {
+            (Some(source), Some(sequence), _) => lane.take(source, sequence),
+            (.., Some((source, id))) => {
+                lane.foreign = Some(lane.next);
+                !self.windows.met(at, offset, source, id)
+            }
+            _ => true,
+        };
+        if !new {
+            self.repeats += 1;
+            self.note_foreign(record, &headers);
+            return;
+        }
+        match (self.body(record, &headers, &keep), foreign) {
+            (Ok(()), Some((source, id))) => self.windows.note(at, offset, source, id),
+            (Ok(()), None) => {}
+            (Err(reason), _) => {
+                self.rejects += 1;
+                if keep.rejects {
+                    reject::push(rows(&mut self.rows, Table::Rejects), record, &headers, &reason);
+                }
             }
         }
-        for table in tables_of(record.at().topic) {
+        for table in tables_of(at.topic) {
             if let Some(rows) = &mut self.rows[index(*table)] {
-                rows.note(record.at(), offset);
+                rows.note(at, offset);
             }
         }
+    }
+
+    /// Remembers an event without a sequence that gives no rows, if it is a sound one.
+    fn note_foreign(&mut self, record: &RecordRef<'_>, headers: &Headers<'_>) {
+        let Some((source, id)) = headers.foreign() else { return };
+        let mut scratch = self
+            .scratch
+            .take()
+            .filter(|scratch| scratch.records < SCRATCH_RECORDS)
+            .unwrap_or_else(|| Box::new(Self::new(Positions::default(), Windows::new(), 0)));
+        scratch.records += 1;
+        if scratch.body(record, headers, &Keep { samples: true, retirements: true, rejects: true }).is_ok() {
+            self.windows.note(record.at(), record.offset(), source, id);
+        }
+        self.scratch = Some(scratch);
     }
 
     /// The rows since the last time, of each table, and the records that they came from.
@@ -196,6 +241,7 @@ impl Decoder {
             EventType::TicketEvent => body::ticket_event(self.primary(topic), record, headers.tenant),
             EventType::Finding => body::finding(self.primary(topic), record, headers.tenant),
             EventType::Prediction => body::prediction(self.primary(topic), record, headers.tenant),
+            EventType::RejectDecided => body::reject_decided(self.primary(topic), record, headers.tenant),
         }
     }
 
@@ -208,12 +254,16 @@ impl Decoder {
             rows: self.rows,
             offsets: Offsets::default(),
             seen: Seen::default(),
+            foreign: Offsets::default(),
             records: self.records,
             repeats: self.repeats,
             rejects: self.rejects,
         };
         for lane in self.lanes.iter().filter(|lane| lane.moved) {
             decoded.offsets.advance(lane.at, lane.next);
+            if let Some(foreign) = lane.foreign {
+                decoded.foreign.advance(lane.at, foreign);
+            }
             for (source, sequence) in lane.heard() {
                 decoded.seen.take(lane.at, source, sequence);
             }
@@ -241,11 +291,17 @@ pub(crate) struct Headers<'a> {
     pub event_type: Option<&'a str>,
     pub tenant: Option<&'a str>,
     pub source: Option<&'a str>,
+    pub id: Option<&'a str>,
     /// At most what a `txn` action can hold; a larger one is no sequence.
     pub sequence: Option<u64>,
 }
 
 impl<'a> Headers<'a> {
+    /// Source and id of an event that carries no sequence.
+    fn foreign(&self) -> Option<(&'a str, &'a str)> {
+        if self.sequence.is_some() { None } else { self.source.zip(self.id) }
+    }
+
     fn of(record: &RecordRef<'a>) -> Self {
         let mut found = Headers::default();
         // Of a header that is there twice the first counts, as everywhere.
@@ -254,6 +310,7 @@ impl<'a> Headers<'a> {
                 b"ce_type" => &mut found.event_type,
                 b"ce_tenant" => &mut found.tenant,
                 b"ce_source" => &mut found.source,
+                b"ce_id" => &mut found.id,
                 b"ce_sequence" => {
                     let number = || std::str::from_utf8(value).ok()?.parse().ok();
                     found.sequence = found.sequence.or_else(number).filter(|n| i64::try_from(*n).is_ok());

@@ -92,7 +92,7 @@ async fn commit(lake: &Lake, rows: i64) {
     let first = lake.offsets().get(RESULTS_0).unwrap_or(0);
     let mut batch = Batch::default();
     for offset in first..first + rows {
-        push(&mut batch, RESULTS_0, offset, &event(&result("disk:/", NOW, 1.0), None));
+        push(&mut batch, RESULTS_0, offset, &event(&result("disk:/", NOW, 1.0), Some(offset as u64 + 1)));
     }
     lake.write(&[batch], &Unfenced, NOW).await.unwrap();
     lake.maintain(NOW).await.unwrap();
@@ -107,11 +107,11 @@ async fn a_merge_is_bounded_by_what_its_texts_take_in_memory_not_by_their_size_o
     // Four files of 40 MB in memory each: the text is in each file once.
     let mut large = result("disk:/", NOW, 1.0);
     large.output = "x".repeat(1_000_000);
-    let large = event(&large, None);
     for round in 0..4 {
         let mut batch = Batch::default();
         for n in 0..40 {
-            push(&mut batch, RESULTS_0, round * 40 + n, &large);
+            let offset = round * 40 + n;
+            push(&mut batch, RESULTS_0, offset, &event(&large, Some(offset as u64 + 1)));
         }
         lake.write(&[batch], &Unfenced, NOW).await.unwrap();
     }

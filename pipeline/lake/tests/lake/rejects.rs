@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use kizashi_lake::{Lake, LakeConfig, Unfenced};
 use kizashi_model::tables::Table;
-use kizashi_model::{Topic, TopicPartition};
+use kizashi_model::{Timestamp, Topic, TopicPartition};
 use kizashi_relay::Batch;
 
 use crate::faulty::{Fault, Faulty};
@@ -59,7 +59,12 @@ async fn each_kind_of_bad_input_becomes_one_reject_and_stops_nothing() {
     let mut batch = Batch::default();
     for (offset, (_, entry)) in bad.iter().enumerate() {
         push(&mut batch, RESULTS_0, offset as i64 * 2, entry);
-        push(&mut batch, RESULTS_0, offset as i64 * 2 + 1, &event(&result("disk:/", NOW, 2.0), None));
+        push(
+            &mut batch,
+            RESULTS_0,
+            offset as i64 * 2 + 1,
+            &event(&result("web", Timestamp(NOW.0 - offset as i64), 2.0), None),
+        );
     }
     let committed = lake.write(&[batch], &Unfenced, NOW).await.unwrap();
     assert_eq!(committed.get(RESULTS_0), Some(bad.len() as i64 * 2));
@@ -86,17 +91,17 @@ async fn each_kind_of_bad_input_becomes_one_reject_and_stops_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn topics_of_few_events_reject_as_well_and_keep_what_is_sound() {
-    use kizashi_model::{ProblemPhase, Timestamp};
+    use kizashi_model::ProblemPhase;
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::open_on(Arc::new(Faulty::new(Fault::None)), dir.path(), LakeConfig::default()).await.unwrap();
-    let problem = |first: i64| {
-        let mut of = crate::log::problem("web", NOW, ProblemPhase::Opened);
+    let problem = |check, first: i64| {
+        let mut of = crate::log::problem(check, NOW, ProblemPhase::Opened);
         of.first_failing_slot_ms = Timestamp(first);
         event(&of, None)
     };
     let mut batch = Batch::default();
-    push(&mut batch, crate::log::PROBLEMS_0, 0, &problem(NOW.0));
-    push(&mut batch, crate::log::PROBLEMS_0, 1, &problem(i64::MAX));
+    push(&mut batch, crate::log::PROBLEMS_0, 0, &problem("web", NOW.0));
+    push(&mut batch, crate::log::PROBLEMS_0, 1, &problem("db", i64::MAX));
     push(&mut batch, RESULTS_0, 0, &event(&crate::log::retired("web", NOW), None));
     push(&mut batch, RESULTS_0, 1, &event(&crate::log::retired("web", Timestamp(i64::MAX)), None));
     for topic in [Topic::TicketEvents, Topic::Findings, Topic::Predictions] {

@@ -177,3 +177,80 @@ async fn a_relay_that_was_emptied_is_refused_instead_of_being_skipped() {
     assert!(matches!(error, LakeError::Replaced { end: 0, .. }), "{error}");
     assert!(error.to_string().contains("Restore it, or start with a new data folder"), "{error}");
 }
+
+/// Events of a producer that counts none: it knows them by their ids alone.
+fn foreign(numbers: std::ops::Range<i64>) -> Vec<Event> {
+    let of = |n| result("check", Timestamp(NOW.0 - n * 1_000), n as f64);
+    numbers.map(|n| Event::of(&of(n), "a/foreign/poller").unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_producer_that_sends_again_changes_nothing_within_the_window_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = || Arc::new(Faulty::new(Fault::None));
+    let window = LakeConfig { repeat_window: 60, ..config() };
+    let rows_after = async |running: &Running, events: Vec<Event>| {
+        running.relay.publish(events).await.unwrap();
+        running.caught_up().await;
+        count(&dir.path().join("lake"), Table::CheckResults).await
+    };
+    let first = Running::start(dir.path(), store(), window.clone()).await;
+    assert_eq!(rows_after(&first, foreign(0..40)).await, 40);
+    assert_eq!(rows_after(&first, foreign(30..50)).await, 50, "ten of them are repeats");
+    assert_eq!(first.lake.status().borrow().repeats, 10);
+    first.stop().await;
+
+    let second = Running::start(dir.path(), store(), window.clone()).await;
+    assert_eq!(rows_after(&second, foreign(20..50)).await, 50, "known again after a restart");
+    assert_eq!(rows_after(&second, foreign(20..21)).await, 50);
+    assert_eq!(rows_after(&second, foreign(0..1)).await, 51, "longer ago than the window");
+    second.stop().await;
+
+    let third = Running::start(dir.path(), store(), LakeConfig { repeat_window: 0, ..config() }).await;
+    assert_eq!(rows_after(&third, foreign(0..1)).await, 52, "no window, no memory");
+    third.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_repaired_may_come_under_the_id_of_what_was_rejected() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = || Arc::new(Faulty::new(Fault::None));
+    let mut events = foreign(0..3);
+    let repaired = std::mem::replace(&mut events[1].body, b"{}".to_vec());
+    let running = Running::start(dir.path(), store(), config()).await;
+    running.relay.publish(events.clone()).await.unwrap();
+    running.caught_up().await;
+    running.stop().await;
+    // After a restart, because what is known is then read from the relay again.
+    let running = Running::start(dir.path(), store(), config()).await;
+    events[1].body = repaired;
+    running.relay.publish(events).await.unwrap();
+    running.caught_up().await;
+    let status = running.lake.status().borrow().clone();
+    assert_eq!((status.repeats, status.rejects), (2, 0));
+    assert_eq!(count(&dir.path().join("lake"), Table::CheckResults).await, 3);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_cannot_be_committed_are_seen_and_leave_the_tail_with_their_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(Faulty::new(Fault::None));
+    let mut running = Running::start(dir.path(), store.clone(), config()).await;
+    store.set(Fault::NoSpace);
+    running.publish(10).await;
+    let mut tail = running.lake.tail();
+    let rows = |tail: &kizashi_model::tail::Tail| -> usize {
+        let of = tail.tables.get(&Table::CheckResults);
+        of.map_or(0, |of| of.segments.iter().map(|segment| segment.rows.num_rows()).sum())
+    };
+    let seen = tail.wait_for(|tail| rows(tail) == 10);
+    tokio::time::timeout(SOON, seen).await.expect("the rows are seen").unwrap();
+    assert_eq!(count(&dir.path().join("lake"), Table::CheckResults).await, 0);
+    store.set(Fault::None);
+    running.caught_up().await;
+    let gone = tail.wait_for(|tail| rows(tail) == 0);
+    tokio::time::timeout(SOON, gone).await.expect("they are committed").unwrap();
+    assert_eq!(count(&dir.path().join("lake"), Table::CheckResults).await, 10);
+    running.stop().await;
+}
