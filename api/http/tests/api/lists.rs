@@ -12,7 +12,7 @@ use crate::client::encoded;
 use crate::fixture::{NOW, Server, Setup, at, check, tenant};
 
 /// Follows `next` to the end and returns the page sizes and every item.
-fn every_page(server: &Server, path: &str, limit: usize) -> (Vec<usize>, Vec<Value>) {
+pub fn every_page(server: &Server, path: &str, limit: usize) -> (Vec<usize>, Vec<Value>) {
     let (mut sizes, mut items, mut before) = (Vec::new(), Vec::new(), String::new());
     loop {
         let page = server.admin().get(&format!("{path}limit={limit}{before}")).ok();

@@ -19,6 +19,7 @@ mod people;
 mod permissions;
 mod portal;
 mod provider;
+mod rejects;
 mod series;
 mod server;
 mod sessions;

@@ -49,7 +49,7 @@ fn the_administrators_token_is_a_service_that_may_everything() {
         json!({ "id": null, "name": "admin", "display_name": "admin",
         "role": "administrator", "tenant": null, "language": null })
     );
-    assert_eq!((&session["csrf"], session["permissions"].as_array().unwrap().len()), (&Value::Null, 12));
+    assert_eq!((&session["csrf"], session["permissions"].as_array().unwrap().len()), (&Value::Null, 13));
     server.admin().patch("/api/v1/session", &json!({ "language": "ja" })).problem(403, "forbidden");
     let change = json!({ "old": TOKEN, "new": PASSWORD });
     server.admin().put("/api/v1/session/password", &change).problem(403, "forbidden");

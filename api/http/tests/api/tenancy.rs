@@ -36,7 +36,9 @@ fn two_tenants() -> (Server, Client) {
     let sample = json!({ "metric": "m", "slot": at(0), "value": 1.5, "limit_value": 100.0 });
     let past =
         json!({ "problem_id": "x", "phase": "opened", "state": "CRITICAL", "first_failing_slot": at(0), "at": at(0) });
+    let reject = |tenant: &str| json!({ "tenant": tenant, "topic": "problems", "reason": format!("of {tenant}"), "received_at": at(0) });
     let setup = Setup::default()
+        .rows(Table::Rejects, json!([reject("alpha"), reject("beta")]))
         .rows(Table::CheckResults, both(result))
         .rows(Table::Samples, both(sample))
         .rows(Table::Findings, both(finding))
