@@ -355,7 +355,7 @@ await scenario('the language switches in place, and the zone stands beside the t
 await scenario('on a phone nothing is cut off sideways, and everything can be reached', { width: 390, height: 844, language: 'ja' }, async (page, base) => {
   await signIn(page, base, product);
   const { ticket } = await product.examples();
-  for (const place of ['', 'alerts', 'alerts?view=tiles', 'check/aozora/disk%3A%2Fsrv%2Fmail', 'tickets', `tickets/${ticket}`, 'predictions', 'sql', 'dashboards', 'dashboards/host', 'configuration', 'configuration?check=new']) {
+  for (const place of ['', 'alerts', 'alerts?view=tiles', 'check/aozora/disk%3A%2Fsrv%2Fmail', 'tickets', `tickets/${ticket}`, 'predictions', 'sql', 'dashboards', 'dashboards/host', 'rejects', 'configuration', 'configuration?check=new']) {
     await visit(page, place);
     const [inner, outer] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(inner <= outer, `${place} is ${inner} px wide`);
@@ -396,7 +396,7 @@ for (const theme of ['dark', 'light']) {
     await signIn(page, base, product);
     const places = ['', 'alerts', 'alerts?group=state', 'alerts?view=tiles&group=tenant', 'alerts?q=nothing-is-called-this', 'check/aozora/disk%3A%2Fsrv%2Fmail?range=24h',
       'tickets', 'tickets?view=board', `tickets/${ticket}`, `predictions?id=${encodeURIComponent(prediction)}`, 'sql', 'dashboards', 'dashboards/host', 'dashboards/service?edit=1', 'dashboards/service?edit=file',
-      'configuration', 'configuration?check=new', 'configuration?view=file', 'configuration?view=changes', 'nowhere'];
+      'rejects', 'configuration', 'configuration?check=new', 'configuration?view=file', 'configuration?view=changes', 'nowhere'];
     for (const place of places) {
       await visit(page, place);
       if (place === 'sql') {

@@ -26,6 +26,7 @@ const PAGES = [
   ['dashboard-host', 'dashboards/host'],
   ['dashboard-service', 'dashboards/service?var_tenant=aozora'],
   ['dashboard-edit', 'dashboards/host?edit=1'],
+  ['rejects', 'rejects'],
   ['configuration', 'configuration'],
   ['configuration-add', 'configuration?check=new'],
 ];
