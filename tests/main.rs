@@ -7,6 +7,7 @@ mod chain;
 mod command_line;
 mod configuration;
 mod crash;
+mod damage;
 mod file_systems;
 mod kafka;
 mod live;

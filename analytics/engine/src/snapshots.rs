@@ -201,7 +201,7 @@ impl DeltaSource {
             Some(log) => log,
             None => Log::open(&self.root, self.schema.clone()).await?,
         };
-        hot.keep(&self.root, &self.schema, log.files.values());
+        hot.keep(&self.schema, log.files.values());
         let committed = Arc::new(Committed::new(self.schema.clone(), &log, &hot));
         Ok(Loaded { log, hot, committed })
     }

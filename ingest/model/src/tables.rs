@@ -7,6 +7,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 /// Every table is partitioned by the UTC day of its time column.
 pub const PARTITION_COLUMN: &str = "day";
+/// Key in the `tags` of a data file's add action: the CRC-32 (IEEE 802.3) of all its bytes, as eight hexadecimal digits.
+/// Parquet as we write it has no sums of its own. Other readers pass tags by.
+pub const CHECKSUM_TAG: &str = "kizashi.crc32";
 /// Field metadata key that holds the column's comment.
 pub const COMMENT: &str = "comment";
 

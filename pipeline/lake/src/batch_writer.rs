@@ -11,7 +11,7 @@ use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::logstore::object_store::path::Path;
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
 use futures::{StreamExt, TryStreamExt, stream};
-use kizashi_model::tables::{PARTITION_COLUMN, Table};
+use kizashi_model::tables::{CHECKSUM_TAG, PARTITION_COLUMN, Table};
 use kizashi_model::{Offsets, Timestamp, TopicPartition};
 use kizashi_relay::Batch;
 
@@ -207,6 +207,7 @@ async fn put(
     let path = format!("{PARTITION_COLUMN}={date}/{name}.parquet");
     let file = encode(table, &day.rows)?;
     let size = i64::try_from(file.bytes.len()).map_err(internal)?;
+    let checksum = format!("{:08x}", crc32fast::hash(&file.bytes));
     let failed =
         |e: ObjectStoreError| LakeError::Unavailable { table: table.name(), doing: "written", reason: reason(&e) };
     store.put(&Path::from(path.as_str()), file.bytes.into()).await.map_err(failed)?;
@@ -217,6 +218,7 @@ async fn put(
         modification_time: now.0,
         data_change: true,
         stats: Some(file.stats),
+        tags: Some(HashMap::from([(CHECKSUM_TAG.to_owned(), Some(checksum))])),
         ..Add::default()
     })
 }

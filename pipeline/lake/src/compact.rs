@@ -4,8 +4,8 @@
 //! Like size: each merge makes a file of the next size, so a row is written once per size on its way into a large file, and
 //! of each size there are never many files (the size-tiered merging of LSM trees).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
@@ -15,7 +15,7 @@ use deltalake_core::kernel::{LogicalFileView, Remove};
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
 use futures::TryStreamExt;
 use kizashi_model::Timestamp;
-use kizashi_model::tables::{PARTITION_COLUMN, Table};
+use kizashi_model::tables::{CHECKSUM_TAG, PARTITION_COLUMN, Table};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type;
 use parquet::errors::ParquetError;
@@ -71,10 +71,12 @@ impl Lake {
         let snapshot = delta.snapshot().map_err(unavailable(table, "read"))?.snapshot();
         let files: Vec<LogicalFileView> =
             snapshot.file_views(log.as_ref(), None).try_collect().await.map_err(unavailable(table, "read"))?;
+        // A damaged file stays as it is, and does not keep the others from being merged.
+        let files: Vec<_> = files.into_iter().filter(|file| !self.damaged().contains(file.path().as_ref())).collect();
         let groups = groups(&files, config.compact_files_min, config.compact_rows_max);
         for group in groups.into_iter().take(MERGES_MAX) {
             let store = log.object_store(None);
-            let mut group = fitting(table, store.as_ref(), group).await?;
+            let mut group = self.judged(fitting(table, store.as_ref(), group).await)?;
             if group.len() < 2 {
                 continue;
             }
@@ -82,7 +84,7 @@ impl Lake {
             group.sort_by_key(|file| file.path().into_owned());
             let mut rows = Rows::new(table);
             for file in &group {
-                read(table, store.as_ref(), file, &mut rows, time).await?;
+                self.judged(read(table, store.as_ref(), file, &mut rows, time).await)?;
             }
             let mut adds = self.write_files(table, &log, snapshot.version() + 1, rows.finish()?, now).await?;
             for add in &mut adds {
@@ -102,6 +104,20 @@ impl Lake {
             }
         }
         Ok(())
+    }
+}
+
+impl Lake {
+    /// Remembers the file that was found to be damaged, if one was.
+    fn judged<T>(&self, outcome: Result<T, LakeError>) -> Result<T, LakeError> {
+        if let Err(LakeError::Damaged { path, .. }) = &outcome {
+            self.damaged().insert(path.clone());
+        }
+        outcome
+    }
+
+    fn damaged(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.inner.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -185,9 +201,19 @@ async fn metadata(table: Table, store: &dyn ObjectStore, file: &LogicalFileView)
             Err(ParquetError::NeedMoreData(needed)) if (tail..=size).contains(&(needed as u64)) => {
                 tail = needed as u64;
             }
-            parsed => return parsed.and_then(|()| reader.finish()).map_err(|e| away(format!("{path}: {e}"))),
+            parsed => return parsed.and_then(|()| reader.finish()).map_err(|_| damaged(table, file)),
         }
     }
+}
+
+fn damaged(table: Table, file: &LogicalFileView) -> LakeError {
+    LakeError::Damaged { table: table.name(), path: file.path().into_owned() }
+}
+
+/// As the log has it.
+#[allow(deprecated, reason = "nothing else gives a file's tags")]
+fn checksum(file: &LogicalFileView) -> Option<String> {
+    file.add_action().tags?.remove(CHECKSUM_TAG).flatten()
 }
 
 async fn read(
@@ -201,6 +227,11 @@ async fn read(
     let away = |reason: String| LakeError::Unavailable { table: table.name(), doing: "compacted", reason };
     let got = store.get(&path).await.map_err(|e| away(reason(&e)))?;
     let bytes = got.bytes().await.map_err(|e| away(reason(&e)))?;
+    if let Some(expected) = checksum(file)
+        && expected != format!("{:08x}", crc32fast::hash(&bytes))
+    {
+        return Err(damaged(table, file));
+    }
     let broken = |e: ParquetError| away(format!("{path}: {e}"));
     let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::default()).map_err(broken)?;
     // Names as the dictionaries that they are in the file, if it is as ours are.

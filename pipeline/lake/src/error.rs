@@ -20,6 +20,11 @@ pub enum LakeError {
         "the lake's table {table} is not as this version of Kizashi writes it: {reason}. Run the version that wrote it, or move the folder away to start a new one"
     )]
     Foreign { table: &'static str, reason: String },
+    /// A data file is not as it was written.
+    #[error(
+        "the data file {path} of the lake's table {table} is damaged: its bytes are not those that the log sums up. Restore it from a backup; statements that need it are refused until then"
+    )]
+    Damaged { table: &'static str, path: String },
     /// Other writers kept committing first.
     #[error(
         "the lake's table {table} was changed by another writer {tries} times in a row; run one writer per data folder"
@@ -42,7 +47,7 @@ impl LakeError {
     #[must_use]
     pub fn may_retry(&self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::Contended { .. } => true,
+            Self::Unavailable { .. } | Self::Contended { .. } | Self::Damaged { .. } => true,
             Self::Relay(error) => error.may_retry(),
             Self::Config(_) | Self::Foreign { .. } | Self::Replaced { .. } | Self::Internal(_) => false,
         }

@@ -1,5 +1,6 @@
 //! Opening the lake: tables that are missing are made, tables that are there are checked to be ours.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -45,6 +46,8 @@ pub(crate) struct Inner {
     pub segments: AtomicU64,
     /// By which events without a sequence are known again.
     pub windows: Windows,
+    /// Data files that are not as they were written, as far as merges have met them.
+    pub damaged: std::sync::Mutex<BTreeSet<String>>,
     /// Tells this writer's files from those of any other.
     pub nonce: u64,
     /// Tells its files from each other.
@@ -93,6 +96,7 @@ impl Lake {
             tail: watch::Sender::new(Arc::new(Tail { writer: nonce, ..Tail::default() })),
             segments: AtomicU64::new(1),
             windows: Windows::new(),
+            damaged: std::sync::Mutex::default(),
             nonce,
             attempts: AtomicU64::new(0),
         };

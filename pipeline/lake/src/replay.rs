@@ -35,6 +35,10 @@ pub(crate) async fn position_at(table: Table, log: &dyn LogStore, version: u64) 
     for commit in checkpoint.map_or(0, |at| at + 1)..=version {
         let path = Path::from(format!("_delta_log/{commit:020}.json"));
         let bytes = read(table, &store, &path).await?.ok_or_else(|| foreign(table, format!("{path} is missing")))?;
+        // What a power failure may leave of a file on a disk that does not keep its promises.
+        if bytes.is_empty() {
+            return Err(foreign(table, format!("{path} is empty; restore it from a backup")));
+        }
         read_commit(&mut position, &bytes).map_err(|e| foreign(table, format!("{path} cannot be understood: {e}")))?;
     }
     Ok((position, checkpoint.unwrap_or(0)))

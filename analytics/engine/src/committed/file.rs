@@ -1,8 +1,10 @@
 //! What the log says about one data file.
 
-use std::cmp::Ordering;
-use std::path::Path;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -11,9 +13,12 @@ use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use deltalake_core::kernel::Add;
 use deltalake_core::logstore::object_store::{ObjectMeta, path::Path as StorePath};
-use kizashi_model::tables::PARTITION_COLUMN;
+use kizashi_model::tables::{CHECKSUM_TAG, PARTITION_COLUMN};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+/// Read at a time.
+const CHUNK_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct DataFile {
@@ -24,6 +29,11 @@ pub(crate) struct DataFile {
     pub day: ScalarValue,
     /// Of every column of the table, the day included.
     pub statistics: Arc<Statistics>,
+    at: PathBuf,
+    /// What its bytes sum up to, where the log says it.
+    checksum: Option<String>,
+    /// Whether they were found to do so.
+    sound: AtomicBool,
 }
 
 /// `stats` of an add action.
@@ -68,11 +78,64 @@ impl DataFile {
             name => stats.column(name, field.data_type()),
         });
         let statistics = known(rows, columns.collect());
-        Ok(Self { meta, rows, day, statistics, path: add.path })
+        let checksum = add.tags.and_then(|mut tags| tags.remove(CHECKSUM_TAG)).flatten();
+        let at = root.join(&add.path);
+        Ok(Self { meta, rows, day, statistics, at, checksum, sound: AtomicBool::new(false), path: add.path })
+    }
+
+    /// Whether its bytes need not be looked at any more.
+    pub fn is_sound(&self) -> bool {
+        self.checksum.is_none() || self.sound.load(Ordering::Relaxed)
+    }
+
+    /// Reads all of the file, once per process, and compares its sum with the log's.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not as it was written.
+    pub fn ensure_sound(&self) -> Result<(), String> {
+        if self.is_sound() {
+            return Ok(());
+        }
+        let unreadable = |error: std::io::Error| format!("the data file {} cannot be read: {error}", self.at.display());
+        let (mut file, mut hasher) = (File::open(&self.at).map_err(unreadable)?, crc32fast::Hasher::new());
+        let mut bytes = vec![0_u8; CHUNK_BYTES];
+        loop {
+            match file.read(&mut bytes).map_err(unreadable)? {
+                0 => return self.judge(hasher.finalize()),
+                read => hasher.update(&bytes[..read]),
+            }
+        }
+    }
+
+    /// The whole file.
+    ///
+    /// # Errors
+    /// As [`DataFile::ensure_sound`].
+    pub fn read(&self) -> Result<Vec<u8>, String> {
+        let bytes = std::fs::read(&self.at);
+        let bytes = bytes.map_err(|error| format!("the data file {} cannot be read: {error}", self.at.display()))?;
+        if !self.is_sound() {
+            self.judge(crc32fast::hash(&bytes))?;
+        }
+        Ok(bytes)
+    }
+
+    fn judge(&self, sum: u32) -> Result<(), String> {
+        let found = format!("{sum:08x}");
+        match &self.checksum {
+            Some(expected) if *expected != found => Err(format!(
+                "the data file {} is damaged: its bytes sum up to {found}, and the log says {expected}; restore it from a backup",
+                self.at.display()
+            )),
+            _ => {
+                self.sound.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+        }
     }
 
     /// The order in which files are kept in memory and read.
-    pub fn newest_first(&self, other: &Self) -> Ordering {
+    pub fn newest_first(&self, other: &Self) -> std::cmp::Ordering {
         (other.meta.last_modified, &other.path).cmp(&(self.meta.last_modified, &self.path))
     }
 

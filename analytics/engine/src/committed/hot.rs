@@ -2,8 +2,6 @@
 //! its rows. A data file never changes, so what is kept is true as long as the file is part of the table.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +9,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{cast, max, max_string_view, min, min_string_view};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
+use bytes::Bytes;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
@@ -76,12 +75,12 @@ impl Hot {
 
     /// Keeps the small ones among `files`, the newest first, as far as there is room. One that cannot be read is left to the
     /// statement that needs it, which says why.
-    pub fn keep<'f>(&mut self, root: &Path, schema: &SchemaRef, files: impl Iterator<Item = &'f Arc<DataFile>>) {
+    pub fn keep<'f>(&mut self, schema: &SchemaRef, files: impl Iterator<Item = &'f Arc<DataFile>>) {
         let mut small: Vec<&Arc<DataFile>> = files.filter(|file| file.rows <= FILE_ROWS_MAX).collect();
         small.sort_unstable_by(|a, b| a.newest_first(b));
         let (room, mut before, mut bytes) = (self.memory.room(self.bytes), std::mem::take(&mut self.files), 0);
         for file in small {
-            let kept = before.remove(&file.path).or_else(|| Some(Arc::new(read(root, schema, file, room)?)));
+            let kept = before.remove(&file.path).or_else(|| Some(Arc::new(read(schema, file, room)?)));
             let Some(kept) = kept else { continue };
             if bytes + kept.bytes > room {
                 break;
@@ -99,8 +98,11 @@ impl Hot {
     }
 }
 
-fn read(root: &Path, schema: &SchemaRef, file: &DataFile, bytes_max: u64) -> Option<HotFile> {
-    let opened = File::open(root.join(&file.path)).ok()?;
+fn read(schema: &SchemaRef, file: &DataFile, bytes_max: u64) -> Option<HotFile> {
+    if file.meta.size > bytes_max {
+        return None;
+    }
+    let opened = Bytes::from(file.read().ok()?);
     // Read as views from the start: a text that repeats is then there once.
     let options = ArrowReaderOptions::new().with_schema(stored(schema));
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(opened, options).ok()?;

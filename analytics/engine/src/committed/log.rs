@@ -80,15 +80,8 @@ impl Log {
         let store = delta.log_store();
         let mut files = snapshot.file_views(store.as_ref(), None);
         while let Some(file) = files.try_next().await.map_err(read)? {
-            log.add(Add {
-                path: file.path().into_owned(),
-                partition_values: file.partition_values_map(),
-                size: file.size(),
-                modification_time: file.modification_time(),
-                stats: file.stats(),
-                deletion_vector: file.deletion_vector_descriptor(),
-                ..Add::default()
-            })?;
+            #[allow(deprecated, reason = "nothing else gives a file's tags")]
+            log.add(file.add_action())?;
         }
         Ok(log)
     }
@@ -137,6 +130,9 @@ impl Log {
     }
 
     fn take(&mut self, commit: &[u8]) -> Result<Told, String> {
+        if commit.is_empty() {
+            return Err(format!("commit {} is empty", self.version + 1));
+        }
         let mut advance = Offsets::default();
         for line in serde_json::Deserializer::from_slice(commit).into_iter::<Line>() {
             let line = line.map_err(|error| format!("commit {} cannot be understood: {error}", self.version + 1))?;

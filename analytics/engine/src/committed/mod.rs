@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use datafusion::catalog::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PrunableStatistics;
-use datafusion::common::{DFSchema, Result, Statistics, project_schema};
+use datafusion::common::{DFSchema, DataFusionError, Result, Statistics, project_schema};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
@@ -30,6 +30,7 @@ use datafusion::physical_plan::filter::FilterExecBuilder;
 use datafusion::physical_plan::filter_pushdown::PushedDown;
 use datafusion::physical_plan::union::UnionExec;
 
+use crate::QueryError;
 use file::{DataFile, stored};
 pub(crate) use hot::{Hot, HotFile, HotMemory};
 pub(crate) use log::Log;
@@ -59,6 +60,22 @@ impl Committed {
     pub fn with_tail(self, tail: Vec<Arc<HotFile>>) -> Self {
         Self { tail, ..self }
     }
+}
+
+/// Looks through each file before it is read for the first time.
+async fn ensure_sound(files: &[Arc<DataFile>]) -> Result<()> {
+    for file in files.iter().filter(|file| !file.is_sound()) {
+        let file = file.clone();
+        let judged = tokio::task::spawn_blocking(move || file.ensure_sound()).await;
+        let judged = judged.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        judged.map_err(|error| {
+            tracing::error!(%error, "a statement needs what is not there: {error}");
+            QueryError::Internal(
+                "a data file that this needs is damaged or missing; the product's log names it".to_owned(),
+            )
+        })?;
+    }
+    Ok(())
 }
 
 /// What may hold rows that a statement looks for.
@@ -94,6 +111,7 @@ impl TableProvider for Committed {
         let found = self.find(&filters)?;
         let mut plans = Vec::new();
         if !found.files.is_empty() {
+            ensure_sound(&found.files).await?;
             plans.push(self.scan_files(state, &found.files, projection, &filters, limit)?);
         }
         if !found.rows.is_empty() {
