@@ -4,6 +4,7 @@
 mod crashes;
 mod equivalence;
 mod faulty;
+mod fuzz;
 mod log;
 mod maintenance;
 mod readback;
