@@ -10,6 +10,7 @@ mod crash;
 mod damage;
 mod file_systems;
 mod kafka;
+mod late;
 mod live;
 mod recordings;
 mod rejects;

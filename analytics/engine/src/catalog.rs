@@ -15,6 +15,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use kizashi_model::tables::Table;
 
+use crate::days::{self, Days, LAKE_DAYS};
 use crate::describe::{COLUMNS, SystemTables};
 use crate::postgres::{PG_CATALOG, PgCatalog};
 use crate::snapshots::{PinnedTables, Sources};
@@ -117,6 +118,14 @@ impl Catalog {
         }))
     }
 
+    /// Of all tenants together, so nothing for one of them.
+    async fn days(&self) -> Result<Days> {
+        match self.scope {
+            Scope::All => Ok(self.library.sources.days().await?),
+            Scope::Tenant(_) => Ok(Days::new()),
+        }
+    }
+
     async fn view(&self, view: &View) -> Result<Arc<dyn TableProvider>> {
         self.enter(&view.name)?;
         let statement = view.statement().map_err(DataFusionError::from);
@@ -182,7 +191,7 @@ struct Public(Arc<Catalog>);
 impl SchemaProvider for Public {
     fn table_names(&self) -> Vec<String> {
         let tables = Table::ALL.iter().map(|table| table.name().to_owned());
-        tables.chain(self.0.library.views.keys().cloned()).chain([COLUMNS.to_owned()]).collect()
+        tables.chain(self.0.library.views.keys().cloned()).chain([COLUMNS, LAKE_DAYS].map(str::to_owned)).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -191,6 +200,9 @@ impl SchemaProvider for Public {
         }
         if let Some(view) = self.0.library.views.get(name) {
             return self.0.view(view).await.map(Some);
+        }
+        if name == LAKE_DAYS {
+            return Ok(Some(Arc::new(days::table(&self.0.days().await?)?)));
         }
         let system = self.0.library.system.as_ref().filter(|_| name == COLUMNS);
         Ok(system.map(|system| system.columns.clone() as Arc<dyn TableProvider>))

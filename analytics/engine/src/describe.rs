@@ -84,7 +84,7 @@ pub(crate) fn view(view: &View, schema: &SchemaRef) -> RelationInfo {
 }
 
 /// The name that people know from other databases.
-fn type_name(of: &DataType) -> String {
+pub(crate) fn type_name(of: &DataType) -> String {
     match of {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".to_owned(),
         DataType::Int64 => "BIGINT".to_owned(),

@@ -19,6 +19,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::catalog::{Catalog, Library};
 use crate::committed::HotMemory;
+use crate::days;
 use crate::describe::{self, RelationInfo, SystemTables};
 use crate::functions::{Extra, base_state};
 use crate::guard::Stop;
@@ -219,7 +220,8 @@ fn relations(
     runtime: Arc<RuntimeEnv>,
     threads: &Threads,
 ) -> Result<Vec<RelationInfo>, EngineError> {
-    let mut relations: Vec<RelationInfo> = Table::ALL.into_iter().map(describe::table).collect();
+    let tables = Table::ALL.into_iter().map(describe::table);
+    let mut relations: Vec<RelationInfo> = tables.chain([days::relation()]).collect();
     let planned = std::thread::scope(|scope| {
         let views = library.views.clone();
         let plan = move || {

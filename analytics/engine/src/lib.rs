@@ -9,6 +9,7 @@ mod causal;
 mod committed;
 mod compact;
 pub mod config;
+mod days;
 mod describe;
 mod engine;
 mod error;

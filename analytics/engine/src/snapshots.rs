@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::QueryError;
 use crate::committed::{Committed, Hot, HotMemory, Log};
+use crate::days::Days;
 use crate::retype::retyped;
 use crate::tail::{self, Fit, Shown, TailSource};
 
@@ -75,6 +76,18 @@ impl Sources {
         } else if let Some(source) = self.of.get(&table) {
             pinned.insert(table, source.pin().await);
         }
+    }
+
+    /// What is committed of each table and day.
+    pub async fn days(&self) -> Result<Days, QueryError> {
+        let mut days = Days::new();
+        for (table, source) in &self.of {
+            let Source::Delta(delta) = source else { continue };
+            if let Some(loaded) = delta.refreshed().await?.as_ref() {
+                loaded.log.count(*table, &mut days);
+            }
+        }
+        Ok(days)
     }
 
     async fn pin_together(&self, source: &dyn TailSource) -> PinnedTables {

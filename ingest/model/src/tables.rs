@@ -10,6 +10,9 @@ pub const PARTITION_COLUMN: &str = "day";
 /// Key in the `tags` of a data file's add action: the CRC-32 (IEEE 802.3) of all its bytes, as eight hexadecimal digits.
 /// Parquet as we write it has no sums of its own. Other readers pass tags by.
 pub const CHECKSUM_TAG: &str = "kizashi.crc32";
+/// Key in the same `tags`: when the newest rows of the file were committed, in milliseconds since the epoch, which a merge
+/// passes on.
+pub const CHANGED_TAG: &str = "kizashi.changed_at_ms";
 /// Field metadata key that holds the column's comment.
 pub const COMMENT: &str = "comment";
 

@@ -11,7 +11,7 @@ use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::logstore::object_store::path::Path;
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
 use futures::{StreamExt, TryStreamExt, stream};
-use kizashi_model::tables::{CHECKSUM_TAG, PARTITION_COLUMN, Table};
+use kizashi_model::tables::{CHANGED_TAG, CHECKSUM_TAG, PARTITION_COLUMN, Table};
 use kizashi_model::{Offsets, Timestamp, TopicPartition};
 use kizashi_relay::Batch;
 
@@ -154,7 +154,7 @@ impl Lake {
             }
             let days = rows.map_or(Ok(Vec::new()), |rows| rows.finish())?;
             let entry = entry(tables, table)?;
-            let adds = self.write_files(table, &entry.log, entry.version + 1, days, now).await?;
+            let adds = self.write_files(table, &entry.log, entry.version + 1, days, (now, now)).await?;
             let mut advance = Position { offsets, ..Position::default() };
             if is_primary(table) {
                 let mine = |at: TopicPartition| advance.offsets.get(at).is_some();
@@ -174,20 +174,21 @@ impl Lake {
         Ok(true)
     }
 
-    /// Puts one file per day in place. Nobody knows of them before the commit.
+    /// Puts one file per day in place. Nobody knows of them before the commit. `at`: when the files are said to be made, and
+    /// when their newest rows were committed.
     pub(crate) async fn write_files(
         &self,
         table: Table,
         log: &LogStoreRef,
         version: u64,
         days: Vec<DayRows>,
-        now: Timestamp,
+        at: (Timestamp, Timestamp),
     ) -> Result<Vec<Add>, LakeError> {
         let store = log.object_store(None);
         // No name is ever used again: a commit that was given up may still turn out to be there.
         let attempt = self.inner.attempts.fetch_add(1, Ordering::Relaxed);
         let name = |n: usize| format!("{version:020}-{:016x}-{attempt}-{n}", self.inner.nonce);
-        stream::iter(days.into_iter().enumerate().map(|(n, day)| put(table, store.as_ref(), day, name(n), now)))
+        stream::iter(days.into_iter().enumerate().map(|(n, day)| put(table, store.as_ref(), day, name(n), at)))
             .buffer_unordered(FILES_AT_ONCE)
             .try_collect()
             .await
@@ -199,7 +200,7 @@ async fn put(
     store: &dyn ObjectStore,
     day: DayRows,
     name: String,
-    now: Timestamp,
+    (now, changed): (Timestamp, Timestamp),
 ) -> Result<Add, LakeError> {
     let date = NaiveDate::from_num_days_from_ce_opt(day.day.saturating_add(EPOCH_DAYS_FROM_CE))
         .ok_or_else(|| internal(format!("day {} is out of range", day.day)))?
@@ -218,7 +219,10 @@ async fn put(
         modification_time: now.0,
         data_change: true,
         stats: Some(file.stats),
-        tags: Some(HashMap::from([(CHECKSUM_TAG.to_owned(), Some(checksum))])),
+        tags: Some(HashMap::from([
+            (CHECKSUM_TAG.to_owned(), Some(checksum)),
+            (CHANGED_TAG.to_owned(), Some(changed.0.to_string())),
+        ])),
         ..Add::default()
     })
 }

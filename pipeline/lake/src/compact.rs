@@ -15,7 +15,7 @@ use deltalake_core::kernel::{LogicalFileView, Remove};
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
 use futures::TryStreamExt;
 use kizashi_model::Timestamp;
-use kizashi_model::tables::{CHECKSUM_TAG, PARTITION_COLUMN, Table};
+use kizashi_model::tables::{CHANGED_TAG, CHECKSUM_TAG, PARTITION_COLUMN, Table};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type;
 use parquet::errors::ParquetError;
@@ -86,7 +86,9 @@ impl Lake {
             for file in &group {
                 self.judged(read(table, store.as_ref(), file, &mut rows, time).await)?;
             }
-            let mut adds = self.write_files(table, &log, snapshot.version() + 1, rows.finish()?, now).await?;
+            let changed = group.iter().map(|file| changed(file)).max().unwrap_or(now);
+            let mut adds =
+                self.write_files(table, &log, snapshot.version() + 1, rows.finish()?, (now, changed)).await?;
             for add in &mut adds {
                 add.data_change = false;
             }
@@ -212,8 +214,13 @@ fn damaged(table: Table, file: &LogicalFileView) -> LakeError {
 
 /// As the log has it.
 #[allow(deprecated, reason = "nothing else gives a file's tags")]
-fn checksum(file: &LogicalFileView) -> Option<String> {
-    file.add_action().tags?.remove(CHECKSUM_TAG).flatten()
+fn tag(file: &LogicalFileView, name: &str) -> Option<String> {
+    file.add_action().tags?.remove(name).flatten()
+}
+
+/// When the newest rows of the file were committed.
+fn changed(file: &LogicalFileView) -> Timestamp {
+    Timestamp(tag(file, CHANGED_TAG).and_then(|at| at.parse().ok()).unwrap_or_else(|| file.modification_time()))
 }
 
 async fn read(
@@ -227,7 +234,7 @@ async fn read(
     let away = |reason: String| LakeError::Unavailable { table: table.name(), doing: "compacted", reason };
     let got = store.get(&path).await.map_err(|e| away(reason(&e)))?;
     let bytes = got.bytes().await.map_err(|e| away(reason(&e)))?;
-    if let Some(expected) = checksum(file)
+    if let Some(expected) = tag(file, CHECKSUM_TAG)
         && expected != format!("{:08x}", crc32fast::hash(&bytes))
     {
         return Err(damaged(table, file));

@@ -13,7 +13,8 @@ use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use deltalake_core::kernel::Add;
 use deltalake_core::logstore::object_store::{ObjectMeta, path::Path as StorePath};
-use kizashi_model::tables::{CHECKSUM_TAG, PARTITION_COLUMN};
+use kizashi_model::Timestamp;
+use kizashi_model::tables::{CHANGED_TAG, CHECKSUM_TAG, PARTITION_COLUMN};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -29,6 +30,8 @@ pub(crate) struct DataFile {
     pub day: ScalarValue,
     /// Of every column of the table, the day included.
     pub statistics: Arc<Statistics>,
+    /// When the newest of its rows were committed.
+    pub changed_at: Timestamp,
     at: PathBuf,
     /// What its bytes sum up to, where the log says it.
     checksum: Option<String>,
@@ -78,9 +81,22 @@ impl DataFile {
             name => stats.column(name, field.data_type()),
         });
         let statistics = known(rows, columns.collect());
-        let checksum = add.tags.and_then(|mut tags| tags.remove(CHECKSUM_TAG)).flatten();
+        let mut tags = add.tags.unwrap_or_default();
+        let checksum = tags.remove(CHECKSUM_TAG).flatten();
+        let changed_at = tags.remove(CHANGED_TAG).flatten().and_then(|at| at.parse().ok());
+        let changed_at = Timestamp(changed_at.unwrap_or(add.modification_time));
         let at = root.join(&add.path);
-        Ok(Self { meta, rows, day, statistics, at, checksum, sound: AtomicBool::new(false), path: add.path })
+        Ok(Self {
+            meta,
+            rows,
+            day,
+            statistics,
+            changed_at,
+            at,
+            checksum,
+            sound: AtomicBool::new(false),
+            path: add.path,
+        })
     }
 
     /// Whether its bytes need not be looked at any more.

@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use datafusion::common::ScalarValue;
 use deltalake_core::kernel::{Add, Remove};
 use deltalake_core::{DeltaTableBuilder, DeltaTableError};
 use futures::TryStreamExt;
+use kizashi_model::tables::Table;
 use kizashi_model::{Offsets, TopicPartition};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use url::Url;
 
 use super::file::DataFile;
+use crate::days::Days;
 
 /// Commits that are read one by one; beyond, the log is read as a whole.
 const BEHIND_MAX: i64 = 1_000;
@@ -118,6 +121,18 @@ impl Log {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+
+    /// Adds its files to what is known of each day.
+    pub fn count(&self, table: Table, days: &mut Days) {
+        for file in self.files.values() {
+            let ScalarValue::Date32(Some(day)) = file.day else { continue };
+            let of = days.entry((table, day)).or_default();
+            of.files += 1;
+            of.rows = of.rows.saturating_add(i64::try_from(file.rows).unwrap_or(i64::MAX));
+            of.bytes = of.bytes.saturating_add(i64::try_from(file.meta.size).unwrap_or(i64::MAX));
+            of.changed_at = of.changed_at.max(file.changed_at);
         }
     }
 
