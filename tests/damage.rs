@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use kizashi_engine::{Engine, EngineConfig, QueryError, Scope};
 use kizashi_lake::{Lake, LakeConfig, LakeError, Unfenced};
 use kizashi_model::tables::Table;
-use kizashi_model::{CheckId, CheckResult, Event, State, TenantId, Timestamp, Topic, TopicPartition};
+use kizashi_model::{CheckResult, Timestamp, Topic, TopicPartition};
 use kizashi_relay::Batch;
+
+use crate::support::events::{push, result};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const AT: TopicPartition = TopicPartition { topic: Topic::CheckResults, partition: 0 };
@@ -18,23 +20,10 @@ async fn commit(lake: &Lake, rows: i64) {
     let first = lake.offsets().get(AT).unwrap_or(0);
     let mut batch = Batch::default();
     for offset in first..first + rows {
-        let result = CheckResult {
-            tenant: TenantId::new("acme").unwrap(),
-            check_id: CheckId::new(format!("check-{}", offset % 5)).unwrap(),
-            kind: "disk".into(),
-            slot_ms: Timestamp(NOW.0 - offset * 1_000),
-            state: State::Ok,
-            output: format!("record {offset}"),
-            duration_ms: offset as u32,
-            lateness_ms: 0,
-            interval_ms: 1_000,
-            attempts: 3,
-            metrics: Vec::new(),
-            recorded: false,
-        };
-        let event = Event::of(&result, "test").unwrap().with_sequence(offset as u64 + 1);
-        let headers = event.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-        batch.push(AT, offset, NOW, event.key.as_bytes(), headers, &event.body);
+        let slot = Timestamp(NOW.0 - offset * 1_000);
+        let of = result(&format!("check-{}", offset % 5), slot);
+        let of = CheckResult { output: format!("record {offset}"), duration_ms: offset as u32, ..of };
+        push(&mut batch, AT, offset, NOW, &of);
     }
     lake.write(&[batch], &Unfenced, NOW).await.unwrap();
     lake.maintain(NOW).await.unwrap();

@@ -2,9 +2,10 @@
 
 use kizashi_engine::{Engine, EngineConfig, Scope};
 use kizashi_lake::{Lake, LakeConfig, Unfenced};
-use kizashi_model::tables::Table;
-use kizashi_model::{CheckId, CheckResult, Event, State, TenantId, Timestamp, Topic, TopicPartition};
+use kizashi_model::{CheckResult, TenantId, Timestamp, Topic, TopicPartition};
 use kizashi_relay::Batch;
+
+use crate::support::events::{push, result};
 
 const AT: TopicPartition = TopicPartition { topic: Topic::CheckResults, partition: 0 };
 const DAY: i64 = 86_400_000;
@@ -16,23 +17,8 @@ async fn commit(lake: &Lake, now: Timestamp, slots: &[Timestamp]) {
     let first = lake.offsets().get(AT).unwrap_or(0);
     let mut batch = Batch::default();
     for (offset, slot) in (first..).zip(slots) {
-        let result = CheckResult {
-            tenant: TenantId::new("acme").unwrap(),
-            check_id: CheckId::new("disk:/").unwrap(),
-            kind: "disk".into(),
-            slot_ms: *slot,
-            state: State::Ok,
-            output: String::new(),
-            duration_ms: 1,
-            lateness_ms: now.since_ms(*slot),
-            interval_ms: 1_000,
-            attempts: 3,
-            metrics: Vec::new(),
-            recorded: false,
-        };
-        let event = Event::of(&result, "test").unwrap().with_sequence(offset as u64 + 1);
-        let headers = event.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-        batch.push(AT, offset, now, event.key.as_bytes(), headers, &event.body);
+        let of = CheckResult { lateness_ms: now.since_ms(*slot), ..result("disk:/", *slot) };
+        push(&mut batch, AT, offset, now, &of);
     }
     lake.write(&[batch], &Unfenced, now).await.unwrap();
     lake.maintain(now).await.unwrap();
@@ -86,7 +72,6 @@ async fn a_late_row_is_on_its_own_day_which_is_marked_as_changed_and_no_merge_ma
     assert_eq!(ask(&fresh, Scope::All, days).await[..3], after, "as the log's checkpoint has it");
     let tenant = Scope::Tenant(TenantId::new("acme").unwrap());
     assert_eq!(ask(&engine, tenant, "select count(*) from lake_days").await, ["0"], "of all tenants together");
-    assert!(dir.path().join(Table::CheckResults.name()).is_dir());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
-use kizashi_model::{CheckId, CheckResult, Clock, Event, Metric, State, TenantId, Timestamp};
+use kizashi_model::{CheckResult, Clock, Event, Metric, Timestamp};
 use kizashi_relay::RelayConfig;
 use serde_json::{Value, json};
 
+use crate::support::events::result;
 use crate::support::product::{TOKEN, run};
 use crate::support::{Product, Settings, until};
 
@@ -24,20 +25,8 @@ fn now() -> Timestamp {
 }
 
 fn sound(check: &str, at: Timestamp) -> Event {
-    let result = CheckResult {
-        tenant: TenantId::new("acme").unwrap(),
-        check_id: CheckId::new(check).unwrap(),
-        kind: "disk".into(),
-        slot_ms: at,
-        state: State::Ok,
-        output: "fine".into(),
-        duration_ms: 1,
-        lateness_ms: 0,
-        interval_ms: 0,
-        attempts: 3,
-        metrics: Metric::new("used_percent", 12.5, "%").into_iter().collect(),
-        recorded: false,
-    };
+    let metrics = Metric::new("used_percent", 12.5, "%").into_iter().collect();
+    let result = CheckResult { interval_ms: 0, metrics, ..result(check, at) };
     Event::of(&result, "a/foreign/poller").unwrap()
 }
 

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use kizashi_engine::{Engine, EngineConfig, Scope, TailSource};
 use kizashi_lake::{Lake, LakeConfig, LakeError, Unfenced};
-use kizashi_model::{CheckId, CheckResult, Clock, Event, Metric, Span, State, TenantId, Timestamp, Topic};
+use kizashi_model::{CheckResult, Clock, Event, Metric, Span, Timestamp, Topic};
 use kizashi_relay::embedded::EmbeddedRelay;
 use kizashi_relay::{Batch, EmbeddedConfig, Polled, Relay};
 use kizashi_sql::tail::{self, RemoteTail};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::events::result;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const SOON: Duration = Duration::from_secs(30);
@@ -23,20 +25,8 @@ const REJECT_EVERY: u64 = 10;
 fn record(n: u64) -> Event {
     let slot = Timestamp(NOW.0 - 86_400_000 + i64::try_from(n).unwrap() * 1_000);
     let metrics = [Metric::new("a", n as f64, "1"), Metric::new("b", -(n as f64), "1")];
-    let result = CheckResult {
-        tenant: TenantId::new("acme").unwrap(),
-        check_id: CheckId::new("disk:/").unwrap(),
-        kind: "disk".into(),
-        slot_ms: slot,
-        state: State::Ok,
-        output: format!("record {n}"),
-        duration_ms: 1,
-        lateness_ms: 2,
-        interval_ms: 1_000,
-        attempts: 3,
-        metrics: metrics.into_iter().flatten().collect(),
-        recorded: false,
-    };
+    let metrics = metrics.into_iter().flatten().collect();
+    let result = CheckResult { output: format!("record {n}"), metrics, ..result("disk:/", slot) };
     let mut event = Event::of(&result, "test").unwrap().with_sequence(n);
     if n.is_multiple_of(REJECT_EVERY) {
         event.body = b"{\"tenant\":".to_vec();

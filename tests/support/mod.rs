@@ -1,5 +1,6 @@
 //! The product under test: the real binary, in a folder of its own, on a free port.
 
+pub mod events;
 pub mod product;
 pub mod wait;
 

@@ -55,6 +55,13 @@ impl Offsets {
         self.0.iter().map(|(at, next)| (*at, *next))
     }
 
+    /// Moves forward to where `others` stand, but only what is here.
+    pub fn catch_up(&mut self, others: &Self) {
+        for (at, next) in &mut self.0 {
+            *next = others.get(*at).map_or(*next, |theirs| theirs.max(*next));
+        }
+    }
+
     /// Moves forward to whatever `others` have further on.
     pub fn absorb(&mut self, others: &Self) {
         for (at, next) in others.iter() {
@@ -87,6 +94,14 @@ impl FromIterator<(TopicPartition, i64)> for Offsets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_catches_up_goes_no_way_back_and_takes_over_nothing_else() {
+        let at = |partition| TopicPartition { topic: Topic::Problems, partition };
+        let mut mine = Offsets::from_iter([(at(0), 5), (at(1), 5)]);
+        mine.catch_up(&Offsets::from_iter([(at(0), 9), (at(1), 2), (at(2), 7)]));
+        assert_eq!(mine, Offsets::from_iter([(at(0), 9), (at(1), 5)]));
+    }
 
     #[test]
     fn a_partition_is_known_by_its_application_id_and_nothing_else_is() {

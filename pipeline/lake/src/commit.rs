@@ -41,7 +41,8 @@ impl LakeTable {
     ///
     /// # Errors
     /// `Unavailable` when the commit failed and the log cannot be read either; the table is then marked stale.
-    pub async fn commit(&mut self, change: Change) -> Result<Committed, LakeError> {
+    pub async fn commit(&mut self, mut change: Change) -> Result<Committed, LakeError> {
+        change.advance.not_behind(&self.position);
         self.files_new = self.files_new.saturating_add(change.adds.len());
         let actions = change.adds.into_iter().map(Action::Add).collect();
         let operation = DeltaOperation::Write {

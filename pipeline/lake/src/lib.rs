@@ -1,14 +1,15 @@
 //! The lake: one consumer of the relay that writes what it reads as Parquet into one Delta table per kind of row.
 //!
 //! Each table has each row exactly once, whatever is killed when. A commit carries, as `txn` actions, how far the relay
-//! was read (`offset/<topic>/<partition>`) and which events of each producer were taken
-//! (`sequence/<topic>/<partition>/<source>`). A batch is committed in the order rejects, samples, and last the table that
+//! was read (`offset/<topic>/<partition>`), which events of each producer were taken
+//! (`sequence/<topic>/<partition>/<source>`), and where the newest event without a sequence was
+//! (`foreign/<topic>/<partition>`). A batch is committed in the order rejects, samples, and last the table that
 //! its topic is mainly for: where that one stands is where reading resumes, and whatever else was already committed
 //! beyond it is skipped by each table's own offset. What a record becomes depends only on the records before it in its
 //! partition, so a second reading decides as the first did.
 //!
-//! Only `commit.rs` writes a Delta commit. Data files are never deleted here (a vacuum is a later issue): a crash may
-//! leave files that no commit names, and a compaction leaves the files that it has replaced.
+//! Only `commit.rs` writes a Delta commit. What was read and is not committed yet readers see in [`Lake::tail`]. Files that
+//! no version has any more, those of a crash and those that a merge replaced, are deleted after `log_retention`.
 
 mod batch_writer;
 mod commit;

@@ -131,6 +131,13 @@ impl Position {
         }
     }
 
+    /// Goes to where `other` stands wherever that is further on. A table that was committed when its primary was not is ahead
+    /// of the records that are read again; a commit that said less would be what a checkpoint keeps.
+    pub(crate) fn not_behind(&mut self, other: &Self) {
+        self.offsets.catch_up(&other.offsets);
+        self.foreign.catch_up(&other.foreign);
+    }
+
     pub(crate) fn absorb(&mut self, advance: &Self) {
         self.offsets.absorb(&advance.offsets);
         self.foreign.absorb(&advance.foreign);

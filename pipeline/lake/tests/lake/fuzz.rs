@@ -13,6 +13,7 @@ use kizashi_model::{EventType, Topic, TopicPartition};
 use kizashi_relay::Batch;
 use serde_json::json;
 
+use crate::dice::Dice;
 use crate::log::{Entry, NOW, push, result};
 
 const RECORDS: usize = 24;
@@ -51,27 +52,6 @@ const PIECES: &[&[u8]] = &[
     b"OK",
     b"\"evidence\":{\"a\":[{}]},",
 ];
-
-/// SplitMix64, as in the crash tests.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-
-    fn pick<'t, T>(&mut self, of: &'t [T]) -> &'t T {
-        &of[self.below(of.len())]
-    }
-}
 
 /// A sound body of each type.
 fn sound(of: EventType) -> Vec<u8> {

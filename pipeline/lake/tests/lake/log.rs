@@ -1,7 +1,7 @@
 //! A relay's log as plain data, and what the tables must hold once it was read: worked out record by record with the
 //! model's own decoder, not with the lake's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kizashi_model::envelope::{self, Event, EventBody};
 use kizashi_model::{
@@ -83,9 +83,22 @@ impl Contents {
         self
     }
 
+    /// Rows that are here and not in `other` as often, with how often they are here and there.
+    pub fn differences(&self, other: &Self) -> String {
+        let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for rows in [&self.check_results, &self.samples, &self.retirements, &self.problems, &self.rejects] {
+            rows.iter().for_each(|row| counts.entry(row).or_default().0 += 1);
+        }
+        for rows in [&other.check_results, &other.samples, &other.retirements, &other.problems, &other.rejects] {
+            rows.iter().for_each(|row| counts.entry(row).or_default().1 += 1);
+        }
+        let different = counts.iter().filter(|(_, (here, there))| here != there);
+        different.map(|(row, (here, there))| format!("{here} for {there}: {row}\n")).collect()
+    }
+
     pub fn expected(log: &Log) -> Self {
         let mut contents = Self::default();
-        let mut seen = Seen::default();
+        let (mut seen, mut foreign) = (Seen::default(), BTreeSet::new());
         for (at, entries) in &log.0 {
             for (offset, entry) in entries.iter().enumerate() {
                 if let (Some(source), Some(n)) = (entry.header("ce_source"), entry.header("ce_sequence")) {
@@ -94,23 +107,38 @@ impl Contents {
                         continue;
                     }
                     seen.take(*at, source, n);
+                    contents.take(*at, offset, entry);
+                } else if let (Some(source), Some(id)) = (entry.header("ce_source"), entry.header("ce_id")) {
+                    // A sound one is known again by its id; the logs here are shorter than the window.
+                    let event = (*at, source, id);
+                    if !foreign.contains(&event) && contents.take(*at, offset, entry) {
+                        foreign.insert(event);
+                    }
+                } else {
+                    contents.take(*at, offset, entry);
                 }
-                contents.take(*at, offset, entry);
             }
         }
         contents.sorted()
     }
 
-    fn take(&mut self, at: TopicPartition, offset: usize, entry: &Entry) {
+    /// Whether it was sound.
+    fn take(&mut self, at: TopicPartition, offset: usize, entry: &Entry) -> bool {
         let tenant = entry.header("ce_tenant");
         let reason = match envelope::declared_type(at.topic, entry.header("ce_type")) {
             Err(reason) => reason,
             Ok(_) if at.topic == Topic::Problems => match envelope::decode::<ProblemEvent>(tenant, &entry.body, NOW) {
-                Ok(of) => return self.problems.push(format!("{} {}", of.problem_id, of.phase.as_str())),
+                Ok(of) => {
+                    self.problems.push(format!("{} {}", of.problem_id, of.phase.as_str()));
+                    return true;
+                }
                 Err(reason) => reason,
             },
             Ok(EventType::CheckRetired) => match envelope::decode::<CheckRetired>(tenant, &entry.body, NOW) {
-                Ok(of) => return self.retirements.push(format!("{}/{} {}", of.tenant, of.check_id, of.at_ms.0)),
+                Ok(of) => {
+                    self.retirements.push(format!("{}/{} {}", of.tenant, of.check_id, of.at_ms.0));
+                    return true;
+                }
                 Err(reason) => reason,
             },
             Ok(_) => match envelope::decode::<CheckResult>(tenant, &entry.body, NOW) {
@@ -121,12 +149,13 @@ impl Contents {
                         let series = format!("{}/{} {}", of.tenant, of.check_id, m.name);
                         self.samples.push(format!("{series} {} {} {}", of.slot_ms.0, m.value, m.unit));
                     }
-                    return;
+                    return true;
                 }
                 Err(reason) => reason,
             },
         };
         self.rejects.push(format!("{at} {offset} {reason}"));
+        false
     }
 }
 

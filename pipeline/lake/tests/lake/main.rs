@@ -1,7 +1,9 @@
 //! The lake from outside: real tables on a file system, read back with the public readers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod chaos;
 mod crashes;
+mod dice;
 mod equivalence;
 mod faulty;
 mod fuzz;
