@@ -114,6 +114,13 @@ async fn a_damaged_file_is_not_merged_and_does_not_keep_the_others_from_it() {
     assert!(removes > 1, "merges go on: {removes}");
 }
 
+type Spoil = Box<dyn Fn(&Path)>;
+
+/// The commit of this version.
+fn entry(root: &Path, version: usize) -> PathBuf {
+    files(root, Table::CheckResults, ".json").remove(version)
+}
+
 /// A copy of the lake in which `spoil` has been at work.
 fn copy(of: &Path, into: &Path, spoil: impl FnOnce(&Path)) -> PathBuf {
     static COPIES: AtomicU64 = AtomicU64::new(0);
@@ -145,8 +152,7 @@ async fn a_log_with_a_missing_or_a_broken_entry_is_told_by_its_name() {
             commit(&lake, 10).await;
         }
     }
-    let entry = |at: &Path, version: usize| files(at, Table::CheckResults, ".json").remove(version);
-    let spoiled: [(&str, Box<dyn Fn(&Path)>); 5] = [
+    let spoiled: [(&str, Spoil); 5] = [
         ("the third is missing", Box::new(|at| std::fs::remove_file(entry(at, 3)).unwrap())),
         ("the third is empty", Box::new(|at| std::fs::write(entry(at, 3), "").unwrap())),
         (
