@@ -117,7 +117,8 @@ async fn statements_that_would_not_end_are_stopped_in_time() {
     ] {
         let started = Instant::now();
         let error = refused(&session, sql).await;
-        assert!(matches!(limit(&error), Some(Limit::Time | Limit::Memory)), "{sql}: {error:?}");
+        // Where a slow step is fed faster than it eats, what waits for it goes to disk first.
+        assert!(matches!(limit(&error), Some(Limit::Time | Limit::Memory | Limit::Disk)), "{sql}: {error:?}");
         assert!(started.elapsed() < Duration::from_secs(10), "{sql}: {:?}", started.elapsed());
     }
 }
