@@ -93,10 +93,7 @@ impl Sources {
     async fn pin_together(&self, source: &dyn TailSource) -> PinnedTables {
         let mut wait = WAIT_FIRST;
         for _ in 0..TRIES_MAX {
-            let mut pinned = PinnedTables::new();
-            for (table, source) in &self.of {
-                pinned.insert(*table, source.pin().await);
-            }
+            let mut pinned = self.pin_committed().await;
             let Some(tail) = source.now().await else { return pinned };
             match self.put_beside(&mut pinned, &tail).await {
                 Together::Yes => return pinned,
@@ -108,11 +105,15 @@ impl Sources {
             }
         }
         tracing::warn!("another writer is at the lake's tables: a statement reads what is committed only");
-        let mut committed = PinnedTables::new();
+        self.pin_committed().await
+    }
+
+    async fn pin_committed(&self) -> PinnedTables {
+        let mut pinned = PinnedTables::new();
         for (table, source) in &self.of {
-            committed.insert(*table, source.pin().await);
+            pinned.insert(*table, source.pin().await);
         }
-        committed
+        pinned
     }
 
     async fn put_beside(&self, pinned: &mut PinnedTables, tail: &Tail) -> Together {

@@ -44,14 +44,16 @@ pub(crate) fn fit(log: Option<&Log>, tail: &TableTail) -> Fit {
     if version > log.version {
         return Fit::Behind;
     }
+    if tail.segments.is_empty() {
+        // All that counts is what of the segments is committed.
+        return Fit::Upto(Offsets::default());
+    }
     match log.advanced_since(version) {
         Some(advance) => {
             let mut offsets = tail.committed.clone();
             offsets.absorb(&advance);
             Fit::Upto(offsets)
         }
-        // All that counts is what of the segments is committed.
-        None if tail.segments.is_empty() => Fit::Upto(Offsets::default()),
         None => Fit::Ahead,
     }
 }

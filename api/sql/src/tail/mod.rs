@@ -33,8 +33,7 @@ struct Ask {
 struct Answer {
     writer: u64,
     tables: BTreeMap<String, TableAnswer>,
-    /// Their ids and tables.
-    new: Vec<(u64, String)>,
+    new: Vec<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,7 +51,7 @@ impl Answer {
         let mut new = Vec::new();
         let tables = tail.tables.iter().map(|(table, of)| {
             let ids: Vec<u64> = of.segments.iter().map(|segment| segment.id).collect();
-            new.extend(ids.iter().filter(|id| !known(**id)).map(|id| (*id, table.name().to_owned())));
+            new.extend(ids.iter().filter(|id| !known(**id)));
             let committed = of.committed.iter().map(|(at, next)| (at.topic.name().to_owned(), at.partition, next));
             let answer = TableAnswer { version: of.version, committed: committed.collect(), segments: ids };
             (table.name().to_owned(), answer)

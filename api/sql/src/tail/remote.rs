@@ -38,6 +38,8 @@ pub struct RemoteTail {
 struct Connected {
     reader: Reader<OwnedReadHalf>,
     writer: Writer<OwnedWriteHalf>,
+    /// Whether the other side has said which version it speaks.
+    greeted: bool,
     known: Arc<Tail>,
     after: u64,
 }
@@ -83,23 +85,21 @@ impl TailSource for RemoteTail {
 impl Connected {
     async fn open(path: &Path) -> Result<Self, FrameError> {
         let (reader, writer) = crate::socket::connect(path).await?.into_split();
-        let (mut reader, mut writer) = (Reader::new(reader), Writer::new(writer));
+        let (reader, mut writer) = (Reader::new(reader), Writer::new(writer));
+        // Goes out, and is answered, together with the first question.
         writer.put(Kind::Hello, message::encode(&Hello { version: VERSION })?)?;
-        // Answered together with the first question.
-        let known = Arc::new(Tail::default());
-        writer.put(Kind::Tail, message::encode(&Ask::default())?)?;
-        writer.send().await?;
-        let hello: Hello = message::decode(&next(&mut reader).await?, Kind::Hello)?;
-        hello.check("the product").map_err(FrameError::Content)?;
-        let mut connected = Self { reader, writer, known, after: 0 };
-        connected.hear().await?;
-        Ok(connected)
+        Ok(Self { reader, writer, greeted: false, known: Arc::default(), after: 0 })
     }
 
     async fn ask(&mut self) -> Result<Arc<Tail>, FrameError> {
         let ask = Ask { writer: self.known.writer, after: self.after };
         self.writer.put(Kind::Tail, message::encode(&ask)?)?;
         self.writer.send().await?;
+        if !self.greeted {
+            let hello: Hello = message::decode(&next(&mut self.reader).await?, Kind::Hello)?;
+            hello.check("the product").map_err(FrameError::Content)?;
+            self.greeted = true;
+        }
         self.hear().await
     }
 
@@ -110,7 +110,7 @@ impl Connected {
             let known = self.known.tables.values().flat_map(|of| &of.segments);
             segments.extend(known.map(|segment| (segment.id, segment.clone())));
         }
-        for (id, _) in &answer.new {
+        for id in &answer.new {
             let origins = origins(&self.batch().await?).ok_or_else(|| content("no records that rows came from"))?;
             let segment = Segment::new(*id, self.batch().await?, origins).map_err(FrameError::Content)?;
             segments.insert(*id, Arc::new(segment));

@@ -82,7 +82,7 @@ async fn answer(out: &mut Writer<OwnedWriteHalf>, tail: &Tail, ask: &Ask) -> Res
     out.put(Kind::Tail, message::encode(&answer)?)?;
     let segments = tail.tables.values().flat_map(|of| &of.segments);
     // In the order of the tables, as they are told.
-    for segment in segments.filter(|segment| answer.new.iter().any(|(id, _)| *id == segment.id)) {
+    for segment in segments.filter(|segment| answer.new.contains(&segment.id)) {
         put(out, &origins(segment).map_err(|error| FrameError::Content(error.to_string()))?).await?;
         put(out, &segment.rows).await?;
     }

@@ -15,19 +15,12 @@ pub enum RejectAction {
 }
 
 impl RejectAction {
-    pub const ALL: [Self; 2] = [Self::Retried, Self::Dropped];
-
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Retried => "retried",
             Self::Dropped => "dropped",
         }
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.as_str() == name)
     }
 }
 
