@@ -6,8 +6,13 @@ use std::io::Result;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::frame::FrameError;
 
 const PATH_BYTES_MAX: usize = 107;
 
@@ -40,6 +45,39 @@ pub fn listen(path: &Path) -> Result<UnixListener> {
     let listener = UnixListener::bind(at)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+/// Takes connections, `most` at a time, and lets `converse` answer on each, until `stop`; those under way end then.
+pub async fn serve_each<F>(
+    listener: UnixListener,
+    most: usize,
+    stop: CancellationToken,
+    converse: impl Fn(UnixStream) -> F,
+) where
+    F: Future<Output = std::result::Result<(), FrameError>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < most => match accepted {
+                Ok((stream, _)) => {
+                    let conversation = converse(stream);
+                    connections.spawn(async move {
+                        if let Err(error) = conversation.await {
+                            tracing::debug!("a connection broke off: {error}");
+                        }
+                    });
+                }
+                Err(error) => {
+                    // Out of descriptors or memory, both of which pass.
+                    tracing::warn!(%error, "a connection could not be taken: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
 }
 
 /// # Errors

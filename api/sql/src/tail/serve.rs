@@ -10,7 +10,6 @@ use kizashi_model::tail::{Origin, Segment, Tail};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +17,7 @@ use super::{Answer, Ask};
 use crate::frame::{FrameError, Kind, Reader, Writer};
 use crate::message::{self, Hello, VERSION};
 use crate::rows::{Encoder, pieces};
+use crate::socket::serve_each;
 
 /// Readers at a time. The SQL worker is one; another worker may come before the last one is known to be gone.
 const READERS_MAX: usize = 8;
@@ -37,28 +37,11 @@ pub fn listen(path: &Path) -> std::io::Result<UnixListener> {
 
 /// Answers until `stop`.
 pub async fn serve(listener: UnixListener, tail: watch::Receiver<Arc<Tail>>, stop: CancellationToken) {
-    let mut readers = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            Some(_) = readers.join_next() => {}
-            accepted = listener.accept(), if readers.len() < READERS_MAX => match accepted {
-                Ok((stream, _)) => {
-                    let tail = tail.clone();
-                    readers.spawn(async move {
-                        if let Err(error) = converse(stream, &tail).await {
-                            tracing::debug!("a reader of the tail broke off: {error}");
-                        }
-                    });
-                }
-                Err(error) => {
-                    // Out of descriptors or memory, both of which pass.
-                    tracing::warn!(%error, "a reader of the tail could not be taken: {error}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-        }
-    }
+    serve_each(listener, READERS_MAX, stop, |stream| {
+        let tail = tail.clone();
+        async move { converse(stream, &tail).await }
+    })
+    .await;
 }
 
 async fn converse(stream: UnixStream, tail: &watch::Receiver<Arc<Tail>>) -> Result<(), FrameError> {

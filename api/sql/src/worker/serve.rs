@@ -6,7 +6,6 @@ use std::time::Duration;
 use kizashi_engine::{Engine, QueryError};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +13,7 @@ use super::answer::{Asked, answer, refuse};
 use crate::frame::{Frame, FrameError, Kind, Reader, Writer};
 use crate::message::{self, Hello, Query, VERSION};
 use crate::rows;
+use crate::socket::serve_each;
 
 /// Statements waiting and connections at rest included; the doors have smaller bounds.
 const CONNECTIONS_MAX: usize = 256;
@@ -31,28 +31,11 @@ pub fn listen(path: &Path) -> std::io::Result<UnixListener> {
 
 /// Answers until `stop`; statements that run then end.
 pub async fn serve(listener: UnixListener, engine: Engine, stop: CancellationToken) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, _)) => {
-                    let engine = engine.clone();
-                    connections.spawn(async move {
-                        if let Err(error) = converse(stream, &engine).await {
-                            tracing::debug!("a connection to the SQL worker broke off: {error}");
-                        }
-                    });
-                }
-                Err(error) => {
-                    // Out of descriptors or memory, both of which pass.
-                    tracing::warn!(%error, "a connection could not be taken: {error}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-        }
-    }
+    serve_each(listener, CONNECTIONS_MAX, stop, |stream| {
+        let engine = engine.clone();
+        async move { converse(stream, &engine).await }
+    })
+    .await;
 }
 
 /// One statement after the other, until nobody asks any more.
