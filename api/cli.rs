@@ -56,6 +56,8 @@ pub enum Command {
     Up(UpArgs),
     /// Check the configuration, the queries and their tests without starting anything
     Validate(ValidateArgs),
+    /// Run the tests of steps, views, detectors and predictions
+    Test,
     /// Ask the running product in SQL
     #[command(
         after_help = "Tables: check_results, samples, check_retirements, problems, ticket_events, findings, predictions, rejects,\n\

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command.unwrap_or_default() {
         Command::Up(args) => up::command(&cli.place, &args),
         Command::Validate(args) => commands::validate::run(&cli.place, &args),
+        Command::Test => commands::test::run(&cli.place),
         Command::Sql(args) => commands::sql::run(&cli.place, &args),
         Command::Tickets(args) => commands::tickets::run(&cli.place, args),
         Command::Rejects(args) => commands::rejects::run(&cli.place, args),

@@ -15,6 +15,7 @@ mod live;
 mod recordings;
 mod rejects;
 mod sql_worker;
+mod steps;
 mod support;
 mod tail;
 mod tls;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kizashi_engine::{Engine, EngineConfig, Scope, TailSource};
+use kizashi_lake::steps::Steps as _;
 use kizashi_lake::{Lake, LakeConfig, LakeError, Unfenced};
 use kizashi_model::{CheckResult, Clock, Event, Metric, Span, Timestamp, Topic};
 use kizashi_relay::embedded::EmbeddedRelay;
 use kizashi_relay::{Batch, EmbeddedConfig, Polled, Relay};
 use kizashi_sql::tail::{self, RemoteTail};
+use kizashi_steps::StepSet;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -34,8 +36,25 @@ fn record(n: u64) -> Event {
     event
 }
 
+const FIRSTS: &str = "-- title: The first metric\n-- owner: test\n-- input: samples\n-- output: table firsts\n-- time: slot\n\
+                      -- late: keep\n--\nselect * from samples where metric = 'a'";
+
+async fn steps() -> Arc<StepSet> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("steps")).unwrap();
+    std::fs::write(dir.path().join("steps/firsts.sql"), FIRSTS).unwrap();
+    Arc::new(StepSet::load(Some(dir.path())).await.unwrap())
+}
+
+async fn open(root: &Path, config: LakeConfig, steps: &Arc<StepSet>) -> Lake {
+    let lake = Lake::open(root, config).await.unwrap();
+    lake.set_steps(steps.clone()).await.unwrap();
+    lake
+}
+
 struct Running {
     dir: TempDir,
+    steps: Arc<StepSet>,
     relay: Arc<dyn Relay>,
     lake: Lake,
     tasks: JoinSet<Result<(), LakeError>>,
@@ -49,7 +68,8 @@ impl Running {
         let (clock, _) = Clock::manual(NOW);
         let relay = EmbeddedRelay::open(&EmbeddedConfig::default(), &dir.path().join("relay"), clock.clone()).unwrap();
         let relay: Arc<dyn Relay> = Arc::new(relay);
-        let lake = Lake::open(&dir.path().join("lake"), config).await.unwrap();
+        let steps = steps().await;
+        let lake = open(&dir.path().join("lake"), config, &steps).await;
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         tasks.spawn(kizashi_lake::run(lake.clone(), relay.clone(), clock, stop.clone()));
         let listener = tail::listen(&dir.path().join("sockets/tail")).unwrap();
@@ -58,7 +78,7 @@ impl Running {
             tail::serve(listener, rows, stopping).await;
             Ok(())
         });
-        Self { dir, relay, lake, tasks, stop, sent: 0 }
+        Self { dir, steps, relay, lake, tasks, stop, sent: 0 }
     }
 
     async fn publish(&mut self, count: u64) {
@@ -75,10 +95,14 @@ impl Running {
         self.dir.path().join("sockets/tail")
     }
 
+    fn remote(&self, socket: &Path) -> Arc<RemoteTail> {
+        Arc::new(RemoteTail::new(socket, self.steps.tables()))
+    }
+
     /// A reader in this process and one that asks over the socket, as another process would.
     fn readers(&self) -> [Reader; 2] {
-        let remote = Arc::new(RemoteTail::new(&self.socket()));
-        [Reader::new("local", &self.root(), Arc::new(self.lake.tail())), Reader::new("remote", &self.root(), remote)]
+        let remote = self.remote(&self.socket());
+        [Reader::new("local", self, Arc::new(self.lake.tail())), Reader::new("remote", self, remote)]
     }
 
     async fn stop(mut self) {
@@ -95,9 +119,9 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(name: &'static str, root: &Path, tail: Arc<dyn TailSource>) -> Self {
-        let engine = Engine::builder(root, EngineConfig::for_testing()).tail(tail).open().unwrap();
-        Self { name, engine }
+    fn new(name: &'static str, of: &Running, tail: Arc<dyn TailSource>) -> Self {
+        let engine = Engine::builder(of.root(), EngineConfig::for_testing()).tail(tail).derived(of.steps.tables());
+        Self { name, engine: engine.open().unwrap() }
     }
 
     /// How many records can be seen. Fails when a table shows a row twice, or other records than another table.
@@ -105,7 +129,8 @@ impl Reader {
         let sql = "select (select count(*) from check_results where tenant = 'acme') as results, \
              (select count(distinct slot) from check_results) as different, (select count(*) from samples) as samples, \
              (select count(distinct value) from samples where metric in ('a', 'b')) as numbers, \
-             (select count(*) from rejects) as rejects";
+             (select count(*) from rejects) as rejects, (select count(*) from firsts) as firsts, \
+             (select count(distinct slot) from firsts) as different_firsts";
         let answer = self.engine.session(Scope::All).query(sql).await.unwrap();
         let counts: Vec<u64> = answer.batches[0]
             .columns()
@@ -115,12 +140,16 @@ impl Reader {
                 u64::try_from(counts.value(0)).unwrap()
             })
             .collect();
-        let [results, different, samples, numbers, rejects] = counts[..] else { panic!("{counts:?}") };
+        let [results, different, samples, numbers, rejects, firsts, different_firsts] = counts[..] else {
+            panic!("{counts:?}")
+        };
         let records = results + rejects;
         let name = self.name;
         assert_eq!(results, different, "{name}: a result twice");
         assert_eq!(samples, numbers, "{name}: a sample twice");
         assert_eq!(samples, 2 * results, "{name}: results and samples of different records");
+        assert_eq!(firsts, different_firsts, "{name}: a row of a step twice");
+        assert_eq!(firsts, results, "{name}: results and rows of a step of different records");
         assert_eq!(rejects, records / REJECT_EVERY, "{name}: results and rejects of different records");
         records
     }
@@ -217,7 +246,7 @@ async fn rows_that_another_writer_commits_leave_the_tail_with_that_commit() {
         reader.sees(40).await;
     }
     let batch = read_again(&running.relay, 40);
-    let other = Lake::open(&running.root(), patient).await.unwrap();
+    let other = open(&running.root(), patient, &running.steps).await;
     other.write(&[batch], &Unfenced, NOW).await.unwrap();
     for reader in &readers {
         assert_eq!(reader.records().await, 40, "{}", reader.name);
@@ -235,7 +264,7 @@ async fn a_reader_that_cannot_ask_sees_what_is_committed_and_more_once_it_can() 
     let mut running = Running::start(LakeConfig { linger: Span::from_secs(60), ..LakeConfig::default() }).await;
     running.publish(20).await;
     let elsewhere = running.dir.path().join("sockets/later");
-    let reader = Reader::new("later", &running.root(), Arc::new(RemoteTail::new(&elsewhere)));
+    let reader = Reader::new("later", &running, running.remote(&elsewhere));
     assert_eq!(reader.records().await, 0);
     let (stop, mut serving) = (CancellationToken::new(), JoinSet::new());
     serving.spawn(tail::serve(tail::listen(&elsewhere).unwrap(), running.lake.tail(), stop.clone()));

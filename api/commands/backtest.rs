@@ -6,6 +6,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use kizashi_engine::{Engine, Scope};
 use kizashi_foresight::{Backtest, Foresight, Query, Registry, Series};
+use kizashi_lake::steps::Steps as _;
 use kizashi_model::{CheckId, Outcome, TenantId, Timestamp};
 use serde_json::json;
 
@@ -19,7 +20,7 @@ pub fn run(place: &Place, args: &BacktestArgs) -> Result<()> {
     let query = find(&registry, &args.query)?;
     let runtime = crate::runtime()?;
     runtime.block_on(async {
-        let engine = open(&loaded)?;
+        let engine = open(&loaded).await?;
         let foresight = Foresight::new(engine.clone(), registry);
         let found = series(&engine, &args.tenant).await?;
         if found.is_empty() {
@@ -42,7 +43,7 @@ pub fn run(place: &Place, args: &BacktestArgs) -> Result<()> {
     })
 }
 
-fn open(loaded: &Loaded) -> Result<Engine> {
+async fn open(loaded: &Loaded) -> Result<Engine> {
     let root = loaded.data.join("lake");
     if !root.is_dir() {
         bail!(
@@ -50,7 +51,8 @@ fn open(loaded: &Loaded) -> Result<Engine> {
             loaded.data.display()
         );
     }
-    crate::up::engine(&root, loaded).context("SQL")
+    let steps = crate::up::steps::load(loaded).await?;
+    crate::up::engine(&root, loaded, steps.tables()).context("SQL")
 }
 
 fn find(registry: &Registry, name: &str) -> Result<Query> {

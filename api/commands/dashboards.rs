@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use kizashi_dashboards::{Dashboard, Fault, Source, judge};
 use kizashi_engine::{Causal, Engine, EngineConfig, Parameters, ScalarValue, Scope, Session, rows, timestamp};
+use kizashi_model::derived::Derived;
 use kizashi_model::tables::Table;
 
 use crate::config::Loaded;
@@ -11,9 +12,9 @@ use crate::config::Loaded;
 ///
 /// # Errors
 /// Everything that is wrong with them, with file, line and key.
-pub async fn check(loaded: &Loaded) -> Result<usize> {
-    let mut engine = Engine::builder("/", EngineConfig::default());
-    for table in Table::ALL {
+pub async fn check(loaded: &Loaded, derived: &[Derived]) -> Result<usize> {
+    let mut engine = Engine::builder("/", EngineConfig::default()).derived(derived);
+    for table in Table::ALL.into_iter().chain(derived.iter().copied().map(Table::Derived)) {
         engine = engine.rows(table, vec![rows::batch(table, &[]).map_err(anyhow::Error::msg)?]);
     }
     let session = crate::up::open(engine, loaded.views().as_deref())?.session(Scope::All);

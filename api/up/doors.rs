@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
 use kizashi_desk::{Desk, ScramKeys};
-use kizashi_engine::{Engine, Scope};
+use kizashi_engine::Engine;
 use kizashi_postgres::{ADMIN, DATABASE};
 use kizashi_sql::SqlClient;
 use tokio::net::TcpListener;
@@ -84,7 +84,7 @@ impl Doors {
                 config: loaded.config.flight.clone(),
                 token_hash: kizashi_http::hash_token(&behind.token.text),
                 may_run_sql: kizashi_http::may_run_sql,
-                relations: behind.engine.session(Scope::All).relations().to_vec(),
+                engine: behind.engine.clone(),
             };
             let stop = stop.clone();
             tasks.add("the Flight SQL door", async move {

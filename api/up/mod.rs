@@ -12,6 +12,7 @@ mod observe;
 mod parts;
 mod signals;
 mod sql;
+pub mod steps;
 mod tasks;
 
 use std::io::IsTerminal as _;
@@ -36,10 +37,12 @@ use checks::Checks;
 use configuration::Files;
 use doors::{Addresses, Behind, Doors};
 use foresight::Watcher;
+use kizashi_lake::steps::Steps as _;
 use observe::Observer;
 use parts::Parts;
 pub use parts::{engine, open};
 use signals::Signals;
+use steps::Pipeline;
 use tasks::Tasks;
 
 /// Checks may finish, then everything behind them drains.
@@ -98,7 +101,9 @@ async fn run(place: &Place, loaded: Loaded, background: &Handle) -> Result<()> {
     rest.add("the observer", observe::run(observer, stop.clone()));
     let importer = parts.importer(clock.clone());
     rest.add("the imports", importer.clone().finish(stop.clone()));
-    let sql = sql::start(&folder, &loaded, &mut last, &stop_sql, &health, parts.lake.tail())?;
+    let tables = parts.steps.tables();
+    let (sql, worker) = sql::start(&folder, &loaded, &mut last, &stop_sql, &health, parts.lake.tail(), tables)?;
+    let pipeline = Pipeline::new(place, &parts, worker);
     let behind = Behind { desk: &parts.desk, sql: &sql, engine: &parts.engine, token: &token };
     let addresses = doors.start(&folder, &loaded, &behind, &mut rest, &stop)?;
     let live = Live::filling();
@@ -130,6 +135,7 @@ async fn run(place: &Place, loaded: Loaded, background: &Handle) -> Result<()> {
     let early = tokio::select! {
         () = signals.serve(stop_checks.clone(), async || {
             checks.reload(place).await;
+            pipeline.reload().await;
             reload(tls.as_ref());
         }) => Ok(()),
         ended = first.watch(&stop_checks) => ended,

@@ -9,15 +9,19 @@ use kizashi_engine::{Engine, EngineBuilder};
 use kizashi_foresight::{Foresight, Registry};
 use kizashi_http::Health;
 use kizashi_lake::Lake;
+use kizashi_lake::steps::Steps as _;
 use kizashi_model::Clock;
+use kizashi_model::derived::Derived;
 use kizashi_model::tables::Table;
 use kizashi_relay::{Relay, Spool};
+use kizashi_steps::StepSet;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::background::giving_way;
 use super::importer::RelayImporter;
 use super::intake;
+use super::steps;
 use super::tasks::Tasks;
 use crate::config::{Config, Loaded};
 use crate::data_folder::DataFolder;
@@ -32,24 +36,32 @@ pub struct Parts {
     /// For what people ask.
     pub engine: Engine,
     pub foresight: Foresight,
+    /// What foresight asks.
+    pub watching: Engine,
+    /// As they were at the start.
+    pub steps: Arc<StepSet>,
 }
 
 impl Parts {
     pub async fn open(folder: &DataFolder, loaded: &Loaded, clock: &Clock) -> Result<Self> {
         let config = &loaded.config;
         let registry = Registry::load(loaded.queries.as_deref()).context("queries")?;
+        let steps = steps::load(loaded).await?;
         let relay = kizashi_relay::open(&config.relay, &folder.path("relay"), clock.clone()).context("relay")?;
         let spool =
             Spool::open(&folder.path("spool"), intake::SOURCE, config.checks.spool_mb_max * MB).context("spool")?;
         let desk = Desk::open(&folder.path("desk.db"), clock.clone()).await.context("database")?;
         let root = folder.path("lake");
         let lake = Lake::open(&root, config.lake.clone()).await.context("lake")?;
-        let builder = builder(&root, loaded).tail(Arc::new(lake.tail()));
+        lake.set_steps(steps.clone()).await.context("lake")?;
+        let builder = builder(&root, loaded, steps.tables()).tail(Arc::new(lake.tail()));
         let engine = open(builder, loaded.views().as_deref()).context("SQL")?;
         // Of what is committed alone, so that a version of the data says what a judgement rests on. And an engine of its own: what it asks of every tenant, one after the other, must not stand in the way of who looks at a page.
-        let watching = giving_way(|| self::engine(&root, loaded)).context("no thread for foresight")?.context("SQL")?;
-        let foresight = Foresight::new(watching, registry);
-        Ok(Self { relay, spool: Arc::new(spool), desk, lake, engine, foresight })
+        let watching = giving_way(|| self::engine(&root, loaded, steps.tables()))
+            .context("no thread for foresight")?
+            .context("SQL")?;
+        let foresight = Foresight::new(watching.clone(), registry);
+        Ok(Self { relay, spool: Arc::new(spool), desk, lake, engine, foresight, watching, steps })
     }
 
     /// Starts the consumers and the forwarders, on the threads of `background`.
@@ -115,16 +127,16 @@ async fn keep_pinned(engine: &Engine, lake: &Lake, stop: &CancellationToken) {
     }
 }
 
-/// The engine with foresight's functions and the user's views.
+/// The engine with foresight's functions, the user's views and the tables of steps.
 ///
 /// # Errors
 /// When the configuration or a view is wrong.
-pub fn engine(lake_root: &Path, loaded: &Loaded) -> Result<Engine> {
-    open(builder(lake_root, loaded), loaded.views().as_deref())
+pub fn engine(lake_root: &Path, loaded: &Loaded, derived: &[Derived]) -> Result<Engine> {
+    open(builder(lake_root, loaded, derived), loaded.views().as_deref())
 }
 
-fn builder(lake_root: &Path, loaded: &Loaded) -> EngineBuilder {
-    Engine::builder(lake_root, loaded.config.sql.clone()).spill_dir(&loaded.data.join("spill"))
+fn builder(lake_root: &Path, loaded: &Loaded, derived: &[Derived]) -> EngineBuilder {
+    Engine::builder(lake_root, loaded.config.sql.clone()).spill_dir(&loaded.data.join("spill")).derived(derived)
 }
 
 /// What every engine of the product has, in this process and in the SQL worker.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use kizashi_http::{ComponentHealth, Condition, Health};
+use kizashi_model::derived::Derived;
 use kizashi_model::tail::Tail;
 use kizashi_sql::supervisor::{Program, Status, supervise};
 use kizashi_sql::worker::Setup;
@@ -13,6 +14,7 @@ use kizashi_sql::{SqlClient, tail};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::steps::definitions;
 use super::tasks::Tasks;
 use crate::config::Loaded;
 use crate::data_folder::DataFolder;
@@ -27,7 +29,8 @@ pub fn start(
     stop: &CancellationToken,
     health: &Arc<Health>,
     tail: watch::Receiver<Arc<Tail>>,
-) -> Result<SqlClient> {
+    derived: &[Derived],
+) -> Result<(SqlClient, watch::Sender<Setup>)> {
     let environment = ENVIRONMENT.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
     let program = Program {
         // This very program, also after its file was replaced by a newer one.
@@ -40,6 +43,7 @@ pub fn start(
         tail: folder.path("sql").join("tail.socket"),
         spill: folder.path("sql").join("spill"),
         views: loaded.views().and_then(|views| std::path::absolute(views).ok()),
+        derived: definitions(derived),
         socket: folder.path("sql").join("worker.socket"),
         engine: loaded.config.sql.clone(),
     };
@@ -52,7 +56,7 @@ pub fn start(
         }
     });
     let (supervisor, client) = supervise(program, setup);
-    let stopping = stop.clone();
+    let (stopping, changes) = (stop.clone(), supervisor.changes());
     tasks.add("the SQL worker", async move {
         supervisor.run(stopping).await;
         Ok(())
@@ -62,7 +66,7 @@ pub fn start(
         tell(status, own).await;
         Ok(())
     });
-    Ok(client)
+    Ok((client, changes))
 }
 
 /// Without the worker everything but people's SQL goes on, so that the product stays ready.

@@ -31,7 +31,7 @@ pub fn run(runtime: &Runtime, of: &Measured) {
         let stop = CancellationToken::new();
         let socket = place.folder.path().join("sockets/tail");
         let serving = tail::serve(tail::listen(&socket).unwrap(), lake.tail(), stop.clone());
-        let engine = Engine::builder(&root, EngineConfig::default()).tail(Arc::new(RemoteTail::new(&socket)));
+        let engine = Engine::builder(&root, EngineConfig::default()).tail(Arc::new(RemoteTail::new(&socket, &[])));
         let session = engine.open().unwrap().session(Scope::All);
         let measuring = async {
             let sent = AtomicU64::new(0);

@@ -17,14 +17,15 @@ use kizashi_model::tables::Table;
 
 use crate::days::{self, Days, LAKE_DAYS};
 use crate::describe::{COLUMNS, SystemTables};
+use crate::merged;
 use crate::postgres::{PG_CATALOG, PgCatalog};
 use crate::snapshots::{PinnedTables, Sources};
 use crate::tenant_scan::TenantTable;
 use crate::views::View;
 use crate::{QueryError, Scope};
 
-pub(crate) const CATALOG: &str = "kizashi";
-pub(crate) const SCHEMA: &str = "public";
+pub const CATALOG: &str = "kizashi";
+pub const SCHEMA: &str = "public";
 const INFORMATION_SCHEMA: &str = "information_schema";
 
 /// What all statements share.
@@ -97,11 +98,11 @@ impl Catalog {
     }
 
     /// The version of each table read so far.
-    pub async fn versions(&self) -> BTreeMap<Table, i64> {
+    pub async fn versions(&self) -> BTreeMap<String, i64> {
         let pinned = self.pinned.lock().await;
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let version = |table: &Table| pinned.get(table)?.as_ref().ok()?.version;
-        read.iter().filter_map(|table| Some((*table, version(table)?))).collect()
+        read.iter().filter_map(|table| Some((table.name().to_owned(), version(table)?))).collect()
     }
 
     async fn table(&self, table: Table) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -112,10 +113,14 @@ impl Catalog {
         };
         let provider = found.as_ref().map_err(Clone::clone)?.provider.clone();
         self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(table);
-        Ok(Some(match &self.scope {
+        let own: Arc<dyn TableProvider> = match &self.scope {
             Scope::All => provider,
             Scope::Tenant(tenant) => Arc::new(TenantTable::new(table, tenant.clone(), provider)),
-        }))
+        };
+        match table {
+            Table::Derived(of) if of.is_merged() => merged::view(of, own).map(Some),
+            _ => Ok(Some(own)),
+        }
     }
 
     /// Of all tenants together, so nothing for one of them.
@@ -190,13 +195,13 @@ struct Public(Arc<Catalog>);
 #[async_trait]
 impl SchemaProvider for Public {
     fn table_names(&self) -> Vec<String> {
-        let tables = Table::ALL.iter().map(|table| table.name().to_owned());
+        let tables = self.0.library.sources.of.keys().map(|table| table.name().to_owned());
         tables.chain(self.0.library.views.keys().cloned()).chain([COLUMNS, LAKE_DAYS].map(str::to_owned)).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if let Some(table) = Table::from_name(name) {
-            return self.0.table(table).await;
+        if let Some(table) = self.0.library.sources.of.keys().find(|table| table.name() == name) {
+            return self.0.table(*table).await;
         }
         if let Some(view) = self.0.library.views.get(name) {
             return self.0.view(view).await.map(Some);

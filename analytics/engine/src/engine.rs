@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -12,7 +12,9 @@ use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetada
 use datafusion::execution::cache::default_cache::DefaultCache;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
+use kizashi_model::derived::Derived;
 use kizashi_model::tables::Table;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{OnceCell, Semaphore};
@@ -47,15 +49,37 @@ pub struct Engine(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     config: EngineConfig,
-    library: Arc<Library>,
-    relations: Vec<RelationInfo>,
-    view_costs: HashMap<String, Expanded>,
+    contents: RwLock<Arc<Contents>>,
+    made_of: MadeOf,
     gate: Arc<Semaphore>,
     /// Every statement of which something is still alive.
     running: Mutex<Vec<Weak<Stop>>>,
     resources: Resources,
-    postgres: OnceCell<Arc<PgCatalog>>,
     threads: Threads,
+}
+
+/// What statements see; replaced as a whole when steps or views change.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub library: Arc<Library>,
+    pub relations: Arc<[RelationInfo]>,
+    pub view_costs: HashMap<String, Expanded>,
+    postgres: OnceCell<Arc<PgCatalog>>,
+}
+
+/// What the contents are made of.
+#[derive(Debug)]
+struct MadeOf {
+    base: SessionState,
+    /// The product's own tables.
+    of: BTreeMap<Table, Arc<Source>>,
+    /// Rows of others, for tests.
+    given: BTreeMap<Table, Vec<RecordBatch>>,
+    lake_root: PathBuf,
+    views: Option<PathBuf>,
+    hot: Arc<HotMemory>,
+    tail: Option<Arc<dyn TailSource>>,
+    runtime: Arc<RuntimeEnv>,
 }
 
 /// What is shared by the statements' environments.
@@ -89,9 +113,17 @@ pub struct EngineBuilder {
     extra: Extra,
     rows: BTreeMap<Table, Vec<RecordBatch>>,
     tail: Option<Arc<dyn TailSource>>,
+    derived: Vec<Derived>,
 }
 
 impl EngineBuilder {
+    /// The tables that steps fill.
+    #[must_use]
+    pub fn derived(mut self, tables: &[Derived]) -> Self {
+        tables.clone_into(&mut self.derived);
+        self
+    }
+
     /// A folder with the user's own views; it need not exist.
     #[must_use]
     pub fn views(mut self, dir: &Path) -> Self {
@@ -148,7 +180,6 @@ impl EngineBuilder {
     pub fn open(mut self) -> Result<Engine, EngineError> {
         self.config.validate().map_err(EngineError::Config)?;
         let threads = threads()?;
-        let views = views::load(self.views.as_deref())?;
         let resources = Resources {
             memory: Total::new(EngineConfig::bytes(self.config.memory_total_mb)),
             files: Arc::new(LakeOnly::new(&self.lake_root)),
@@ -158,41 +189,69 @@ impl EngineBuilder {
         let runtime =
             resources.environment(&self.config, None).map_err(|error| EngineError::Start(error.to_string()))?;
         let base = base_state(std::mem::take(&mut self.extra), runtime.clone());
-        let empty = Table::ALL.into_iter().map(|table| Ok((table, memory(table, Vec::new())?)));
-        let sources = Sources { of: collect(empty)?, tail: None };
-        let plain = Library { base: base.clone(), sources, views: views.clone(), system: None };
-        let relations = relations(Arc::new(plain), runtime, &threads)?;
-        let view_costs = costs(&views)?;
         let hot = HotMemory::new(EngineConfig::bytes(self.config.hot_mb) as u64);
-        let sources = Table::ALL.into_iter().map(|table| {
-            let source = match self.rows.remove(&table) {
+        let lake_root = std::mem::take(&mut self.lake_root);
+        let mut given = std::mem::take(&mut self.rows);
+        let of = Table::ALL.into_iter().map(|table| {
+            let source = match given.remove(&table) {
                 Some(rows) => memory(table, rows)?,
-                None => Source::Delta(Box::new(DeltaSource::new(&self.lake_root, table, hot.clone()))),
+                None => Source::Delta(Box::new(DeltaSource::new(&lake_root, table, hot.clone()))),
             };
-            Ok((table, source))
+            Ok((table, Arc::new(source)))
         });
-        let system = SystemTables::new(&relations).map_err(|error| EngineError::Start(error.to_string()))?;
-        let sources = Sources { of: collect(sources)?, tail: self.tail.take() };
-        let library = Library { base, sources, views, system: Some(system) };
+        let made_of = MadeOf {
+            base,
+            of: of.collect::<Result<_, EngineError>>()?,
+            given,
+            lake_root,
+            views: self.views,
+            hot,
+            tail: self.tail,
+            runtime,
+        };
+        let contents = made_of.contents(&self.derived, &threads)?;
         let gate = Arc::new(Semaphore::new(self.config.statements_max));
         Ok(Engine(Arc::new(Inner {
-            library: Arc::new(library),
-            relations,
-            view_costs,
+            contents: RwLock::new(Arc::new(contents)),
+            made_of,
             gate,
             running: Mutex::default(),
             resources,
-            postgres: OnceCell::new(),
             threads,
             config: self.config,
         })))
     }
 }
 
-fn collect(
-    sources: impl Iterator<Item = Result<(Table, Source), EngineError>>,
-) -> Result<BTreeMap<Table, Source>, EngineError> {
-    sources.collect()
+impl MadeOf {
+    /// With the tables of these steps.
+    fn contents(&self, derived: &[Derived], threads: &Threads) -> Result<Contents, EngineError> {
+        let views = views::load(self.views.as_deref())?;
+        let tables: Vec<Table> = Table::ALL.into_iter().chain(derived.iter().copied().map(Table::Derived)).collect();
+        for table in &tables[Table::ALL.len()..] {
+            if let Some(view) = views.get(table.name()) {
+                let message = format!("a step fills a table {} already: name the file otherwise", view.name);
+                return Err(EngineError::View { file: view.file.clone(), line: 1, message });
+            }
+        }
+        let empty = tables.iter().map(|table| Ok((*table, Arc::new(memory(*table, Vec::new())?))));
+        let sources = Sources { of: empty.collect::<Result<_, EngineError>>()?, tail: None };
+        let plain = Library { base: self.base.clone(), sources, views: views.clone(), system: None };
+        let relations = relations(Arc::new(plain), self.runtime.clone(), threads)?;
+        let view_costs = costs(&views)?;
+        let mut of = self.of.clone();
+        for table in &tables[Table::ALL.len()..] {
+            let source = match self.given.get(table) {
+                Some(rows) => memory(*table, rows.clone())?,
+                None => Source::Delta(Box::new(DeltaSource::new(&self.lake_root, *table, self.hot.clone()))),
+            };
+            of.insert(*table, Arc::new(source));
+        }
+        let system = SystemTables::new(&relations).map_err(|error| EngineError::Start(error.to_string()))?;
+        let sources = Sources { of, tail: self.tail.clone() };
+        let library = Library { base: self.base.clone(), sources, views, system: Some(system) };
+        Ok(Contents { library: Arc::new(library), relations: relations.into(), view_costs, postgres: OnceCell::new() })
+    }
 }
 
 fn memory(table: Table, rows: Vec<RecordBatch>) -> Result<Source, EngineError> {
@@ -220,7 +279,7 @@ fn relations(
     runtime: Arc<RuntimeEnv>,
     threads: &Threads,
 ) -> Result<Vec<RelationInfo>, EngineError> {
-    let tables = Table::ALL.into_iter().map(describe::table);
+    let tables = library.sources.of.keys().copied().map(describe::table);
     let mut relations: Vec<RelationInfo> = tables.chain([days::relation()]).collect();
     let planned = std::thread::scope(|scope| {
         let views = library.views.clone();
@@ -323,7 +382,22 @@ impl Engine {
             extra: Extra::default(),
             rows: BTreeMap::new(),
             tail: None,
+            derived: Vec::new(),
         }
+    }
+
+    /// Takes over the tables of these steps, and reads the folder of views again. Statements that run go on with what was.
+    ///
+    /// # Errors
+    /// A view that cannot be planned: file and line. Nothing is changed then.
+    pub fn set_derived(&self, tables: &[Derived]) -> Result<(), EngineError> {
+        let contents = self.0.made_of.contents(tables, &self.0.threads)?;
+        *self.0.contents.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(contents);
+        Ok(())
+    }
+
+    pub(crate) fn contents(&self) -> Arc<Contents> {
+        self.0.contents.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     #[must_use]
@@ -336,7 +410,7 @@ impl Engine {
     /// # Errors
     /// [`QueryError::Internal`] when the table cannot be read.
     pub async fn data_version(&self, table: Table) -> Result<Option<i64>, QueryError> {
-        let library = self.0.library.clone();
+        let library = self.contents().library.clone();
         let pinned = self.0.threads.1.spawn(async move {
             match library.sources.of.get(&table) {
                 Some(source) => source.pin().await.map(|pinned| pinned.version),
@@ -349,14 +423,6 @@ impl Engine {
     #[must_use]
     pub fn config(&self) -> &EngineConfig {
         &self.0.config
-    }
-
-    pub(crate) fn relations(&self) -> &[RelationInfo] {
-        &self.0.relations
-    }
-
-    pub(crate) fn view_costs(&self) -> &HashMap<String, Expanded> {
-        &self.0.view_costs
     }
 
     pub(crate) fn gate(&self) -> Arc<Semaphore> {
@@ -394,10 +460,10 @@ impl Engine {
 
     /// What PostgreSQL's clients ask about; made when the first of them does.
     pub(crate) async fn postgres(&self) -> Result<Arc<PgCatalog>, QueryError> {
-        let made = self
-            .0
-            .postgres
-            .get_or_try_init(|| async { PgCatalog::new(&self.0.library.base, &self.0.relations).await.map(Arc::new) });
+        let contents = self.contents();
+        let made = contents.postgres.get_or_try_init(|| async {
+            PgCatalog::new(&contents.library.base, &contents.relations).await.map(Arc::new)
+        });
         made.await.cloned().map_err(|error| QueryError::internal(&error))
     }
 
@@ -411,6 +477,6 @@ impl Engine {
     ) -> Result<Arc<Catalog>, QueryError> {
         let runtime = self.0.resources.environment(&self.0.config, Some(stop.clone()));
         let runtime = runtime.map_err(|error| QueryError::internal(&error))?;
-        Ok(Catalog::new(self.0.library.clone(), scope, time_zone, postgres, runtime))
+        Ok(Catalog::new(self.contents().library.clone(), scope, time_zone, postgres, runtime))
     }
 }

@@ -93,11 +93,13 @@ pub enum EngineError {
 }
 
 impl QueryError {
-    pub(crate) fn user(message: impl Into<String>) -> Self {
+    /// What was asked is wrong.
+    pub fn user(message: impl Into<String>) -> Self {
         Self::User { message: message.into(), position: None, hint: None }
     }
 
-    pub(crate) fn hinted(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    /// What was asked is wrong, and what to do.
+    pub fn hinted(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::User { message: message.into(), position: None, hint: Some(hint.into()) }
     }
 
@@ -120,7 +122,8 @@ impl QueryError {
 
     /// What DataFusion said, sorted by who must act. Causes inside the storage or the engine go to the log only: they may
     /// name files, and a tenant has no business with those.
-    pub(crate) fn of(error: &DataFusionError) -> Self {
+    #[must_use]
+    pub fn of(error: &DataFusionError) -> Self {
         let position = position_of(error);
         match error.find_root() {
             DataFusionError::SQL(parser, _) => {

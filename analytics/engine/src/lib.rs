@@ -17,6 +17,8 @@ pub mod format;
 mod functions;
 mod guard;
 mod memory;
+mod merged;
+pub mod micro;
 mod parameters;
 mod plain;
 mod postgres;

@@ -39,6 +39,7 @@ fn time_columns(table: Table) -> &'static [&'static str] {
         Table::CheckRetirements | Table::Problems | Table::TicketEvents | Table::RejectDecisions => &["at"],
         Table::Predictions => &["scored_at", "made_at"],
         Table::Rejects => &["received_at"],
+        Table::Derived(of) => std::slice::from_ref(of.time()),
     }
 }
 

@@ -13,7 +13,6 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::parser::Statement as ParsedStatement;
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
 use futures::StreamExt;
-use kizashi_model::tables::Table;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -43,7 +42,7 @@ pub(crate) struct Statement {
 /// A statement whose rows are on their way.
 pub(crate) struct Started {
     pub schema: SchemaRef,
-    pub data_versions: BTreeMap<Table, i64>,
+    pub data_versions: BTreeMap<String, i64>,
     pub batches: mpsc::Receiver<Sent>,
     pub task: JoinSet<()>,
     pub ending: StopOnDrop,
@@ -66,7 +65,7 @@ impl Drop for StopOnDrop {
 
 struct Head {
     schema: SchemaRef,
-    data_versions: BTreeMap<Table, i64>,
+    data_versions: BTreeMap<String, i64>,
 }
 
 /// A statement that has its place, and its time.
@@ -111,7 +110,7 @@ pub(crate) async fn describe(
     let work = async move {
         let _permit = permit;
         let (parsed, postgres) = parse(&own, &statement, tokens).await?;
-        shape::expansion(&parsed, own.view_costs())?;
+        shape::expansion(&parsed, &own.contents().view_costs)?;
         let catalog = own.catalog(statement.scope.clone(), statement.time_zone, postgres, &stop)?;
         let (_, plan) = logical(&catalog, parsed, statement.causal).await?;
         description(&plan)
@@ -164,7 +163,7 @@ pub(crate) async fn start(engine: &Engine, statement: Statement, timeout: Durati
         let planned = async {
             let (mut parsed, postgres) = parse(&own, &statement, tokens).await?;
             parameters::bind(&mut parsed, &statement.parameters)?;
-            shape::expansion(&parsed, own.view_costs())?;
+            shape::expansion(&parsed, &own.contents().view_costs)?;
             let catalog = own.catalog(statement.scope.clone(), statement.time_zone, postgres, &stop)?;
             plan(&catalog, parsed, statement.causal, &stop).await
         };

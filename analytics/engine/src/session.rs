@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use arrow::array::timezone::Tz;
 use arrow::datatypes::{DataType, SchemaRef};
 use futures::Stream;
 use kizashi_model::TenantId;
-use kizashi_model::tables::Table;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -63,7 +63,7 @@ pub struct QueryResult {
     /// Whether there were more rows than the limit.
     pub truncated: bool,
     /// The version of each table that was read; a table not there yet is left out.
-    pub data_versions: BTreeMap<Table, i64>,
+    pub data_versions: BTreeMap<String, i64>,
 }
 
 impl QueryResult {
@@ -223,15 +223,15 @@ impl Session {
     /// # Errors
     /// When there is no such table or view.
     pub fn describe(&self, relation: &str) -> Result<Vec<ColumnInfo>, QueryError> {
-        self.engine.relations().iter().find(|r| r.name == relation).map(|r| r.columns.clone()).ok_or_else(|| {
-            QueryError::hinted(format!("there is no table {relation:?}"), "`show tables` lists what there is")
-        })
+        self.engine.contents().relations.iter().find(|r| r.name == relation).map(|r| r.columns.clone()).ok_or_else(
+            || QueryError::hinted(format!("there is no table {relation:?}"), "`show tables` lists what there is"),
+        )
     }
 
     /// Every table and view.
     #[must_use]
-    pub fn relations(&self) -> &[RelationInfo] {
-        self.engine.relations()
+    pub fn relations(&self) -> Arc<[RelationInfo]> {
+        self.engine.contents().relations.clone()
     }
 }
 
@@ -239,7 +239,7 @@ impl Session {
 #[derive(Debug)]
 pub struct ResultStream {
     pub schema: SchemaRef,
-    pub data_versions: BTreeMap<Table, i64>,
+    pub data_versions: BTreeMap<String, i64>,
     /// Whether rows were cut off; final once the stream has ended.
     pub truncated: bool,
     rows_left: usize,

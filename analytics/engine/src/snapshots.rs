@@ -61,7 +61,7 @@ impl Source {
 /// Where the rows of all tables come from.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
-    pub of: BTreeMap<Table, Source>,
+    pub of: BTreeMap<Table, Arc<Source>>,
     pub tail: Option<Arc<dyn TailSource>>,
 }
 
@@ -82,7 +82,7 @@ impl Sources {
     pub async fn days(&self) -> Result<Days, QueryError> {
         let mut days = Days::new();
         for (table, source) in &self.of {
-            let Source::Delta(delta) = source else { continue };
+            let Source::Delta(delta) = source.as_ref() else { continue };
             if let Some(loaded) = delta.refreshed().await?.as_ref() {
                 loaded.log.count(*table, &mut days);
             }
@@ -118,7 +118,7 @@ impl Sources {
 
     async fn put_beside(&self, pinned: &mut PinnedTables, tail: &Tail) -> Together {
         for (table, source) in &self.of {
-            let (Source::Delta(delta), Some(Ok(committed))) = (source, pinned.get(table)) else { continue };
+            let (Source::Delta(delta), Some(Ok(committed))) = (source.as_ref(), pinned.get(table)) else { continue };
             match delta.beside(committed, tail).await {
                 Ok(with_tail) => drop(pinned.insert(*table, Ok(with_tail))),
                 Err(Unfit::Behind) => return Together::Behind,

@@ -20,7 +20,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 #[tokio::test]
 async fn every_view_that_ships_passes_its_test() {
-    let cases = views::test_all(None).await.unwrap_or_else(|error| panic!("{error}"));
+    let cases = views::test_all(None, &[]).await.unwrap_or_else(|error| panic!("{error}"));
     assert!(cases >= 8, "{cases} cases ran");
 }
 
@@ -101,7 +101,7 @@ async fn a_test_that_does_not_hold_says_where_and_what() {
         let dir = folder(&[("mine.sql", view), ("mine.test.toml", test)]);
         let user = dir.path().join("views");
         let loaded = views::load(Some(&user)).unwrap();
-        match views::test(&loaded["mine"], Some(&user)).await {
+        match views::test(&loaded["mine"], Some(&user), &[]).await {
             Err(EngineError::View { line: at, message, .. }) => {
                 assert!(message.contains(why), "{test}: {message}");
                 assert_eq!(at, line, "{test}: {message}");
@@ -110,6 +110,6 @@ async fn a_test_that_does_not_hold_says_where_and_what() {
         }
     }
     let dir = folder(&[("mine.sql", view)]);
-    let error = views::test_all(Some(&dir.path().join("views"))).await.unwrap_err();
+    let error = views::test_all(Some(&dir.path().join("views")), &[]).await.unwrap_err();
     assert!(error.to_string().contains("has no test"), "{error}");
 }

@@ -51,7 +51,7 @@ impl Store {
 
 /// The version of the samples table that an answer rests on; 0 before there is one.
 pub(crate) fn samples_version(answer: &QueryResult) -> i64 {
-    answer.data_versions.get(&Table::Samples).copied().unwrap_or(0)
+    answer.data_versions.get(Table::Samples.name()).copied().unwrap_or(0)
 }
 
 pub(crate) fn failed(query: &Query) -> impl Fn(QueryError) -> ForesightError + '_ {

@@ -11,7 +11,7 @@ mod serve;
 mod service;
 
 use kizashi_desk::{Desk, TokenBearer};
-use kizashi_engine::RelationInfo;
+use kizashi_engine::Engine;
 use kizashi_sql::SqlClient;
 
 pub use config::FlightConfig;
@@ -27,6 +27,6 @@ pub struct Door {
     pub token_hash: [u8; 32],
     /// Whether a token's bearer may run SQL.
     pub may_run_sql: fn(&TokenBearer) -> bool,
-    /// Every table and view.
-    pub relations: Vec<RelationInfo>,
+    /// Which tables and views there are.
+    pub engine: Engine,
 }

@@ -24,7 +24,7 @@ use arrow_flight::{
     SchemaAsIpc, Ticket,
 };
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use kizashi_engine::{Limit, QueryError};
+use kizashi_engine::{Limit, QueryError, Scope};
 use kizashi_sql::Rows;
 use prost::Message as _;
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -98,7 +98,7 @@ impl Service {
 
     fn tables(&self, wanted: CommandGetTables) -> Result<RecordBatch, Status> {
         let mut tables = wanted.into_builder();
-        for relation in &self.door.relations {
+        for relation in self.door.engine.session(Scope::All).relations().iter() {
             let kind = if relation.is_view { "VIEW" } else { "TABLE" };
             tables.append(CATALOG, SCHEMA, &relation.name, kind, relation.schema()).map_err(internal)?;
         }

@@ -9,7 +9,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
 use kizashi_engine::{Description, Dialect, EngineConfig, Limit, Parameters, QueryError, QueryResult, Scope};
-use kizashi_model::tables::Table;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -147,7 +146,7 @@ impl SqlClient {
         let (schema, decoder, messages) = head_of(&mut link, Kind::Rows, &request.cancel).await?;
         Ok(Rows {
             schema,
-            data_versions: head.data_versions(),
+            data_versions: head.data_versions,
             truncated: false,
             bytes: 0,
             ready: messages.into(),
@@ -288,7 +287,7 @@ async fn head_of(
 #[derive(Debug)]
 pub struct Rows {
     pub schema: SchemaRef,
-    pub data_versions: BTreeMap<Table, i64>,
+    pub data_versions: BTreeMap<String, i64>,
     /// Whether rows were cut off; final once the rows have ended.
     pub truncated: bool,
     /// Size of what came so far.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use kizashi_engine::{Dialect, Limit, Position, QueryError, Scope};
 use kizashi_model::TenantId;
-use kizashi_model::tables::Table;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -99,17 +98,12 @@ impl From<Habits> for Dialect {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
-    data_versions: BTreeMap<String, i64>,
+    pub data_versions: BTreeMap<String, i64>,
 }
 
 impl Head {
-    pub fn new(versions: &BTreeMap<Table, i64>) -> Self {
-        Self { data_versions: versions.iter().map(|(table, version)| (table.name().to_owned(), *version)).collect() }
-    }
-
-    pub fn data_versions(&self) -> BTreeMap<Table, i64> {
-        let of = |(name, version): (&String, &i64)| Some((Table::from_name(name)?, *version));
-        self.data_versions.iter().filter_map(of).collect()
+    pub fn new(versions: &BTreeMap<String, i64>) -> Self {
+        Self { data_versions: versions.clone() }
     }
 }
 

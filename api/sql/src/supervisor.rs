@@ -54,7 +54,8 @@ pub struct Program {
 #[derive(Debug)]
 pub struct Supervisor {
     program: Program,
-    setup: Setup,
+    setup: watch::Receiver<Setup>,
+    changes: watch::Sender<Setup>,
     status: watch::Sender<Status>,
     end: mpsc::Receiver<u64>,
 }
@@ -65,10 +66,25 @@ pub fn supervise(program: Program, setup: Setup) -> (Supervisor, SqlClient) {
     let (status, seen) = watch::channel(Status::Starting);
     let (end_out, end) = mpsc::channel(1);
     let client = SqlClient::new(setup.socket.clone(), setup.engine.clone(), seen, end_out);
-    (Supervisor { program, setup, status, end }, client)
+    let (changes, setup) = watch::channel(setup);
+    (Supervisor { program, setup, changes, status, end }, client)
+}
+
+/// How a worker ended.
+enum Ended {
+    /// It has to be told something else.
+    ToBeChanged,
+    Why(String),
 }
 
 impl Supervisor {
+    /// What is sent here a worker is told that takes the place of the one that runs: whoever asks at that moment is told to
+    /// ask again.
+    #[must_use]
+    pub fn changes(&self) -> watch::Sender<Setup> {
+        self.changes.clone()
+    }
+
     /// Runs until `stop`, then ends the worker.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut delay = Backoff::default();
@@ -80,6 +96,11 @@ impl Supervisor {
             if stop.is_cancelled() {
                 break;
             }
+            let Ended::Why(why) = why else {
+                tracing::info!(worker, "the SQL worker makes room for one that knows the new steps");
+                self.status.send_replace(Status::Starting);
+                continue;
+            };
             let wait = delay.after(started.elapsed());
             tracing::error!(worker, "the SQL worker ended ({why}); it is started again in {} ms", wait.as_millis());
             self.status.send_replace(Status::Down { why });
@@ -92,46 +113,51 @@ impl Supervisor {
     }
 
     /// From the start of one worker to its end, and why it ended.
-    async fn one(&mut self, worker: u64, stop: &CancellationToken) -> String {
+    async fn one(&mut self, worker: u64, stop: &CancellationToken) -> Ended {
         let (mut child, cord) = match self.start().await {
             Ok(started) => started,
-            Err(error) => return format!("it could not be started: {error}"),
+            Err(error) => return Ended::Why(format!("it could not be started: {error}")),
         };
         let said = tokio::select! {
             said = tokio::time::timeout(READY_WITHIN, ready(&mut child)) => said,
-            () = stop.cancelled() => return "it was stopped".to_owned(),
+            () = stop.cancelled() => return Ended::Why("it was stopped".to_owned()),
         };
-        match said {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return ended(child.wait().await),
-            Ok(Err(error)) => return format!("it could not be heard: {error}"),
-            Err(_) => return format!("it was not ready within {} s", READY_WITHIN.as_secs()),
+        let fault = match said {
+            Ok(Ok(true)) => None,
+            Ok(Ok(false)) => Some(ended(child.wait().await)),
+            Ok(Err(error)) => Some(format!("it could not be heard: {error}")),
+            Err(_) => Some(format!("it was not ready within {} s", READY_WITHIN.as_secs())),
+        };
+        if let Some(why) = fault {
+            return Ended::Why(why);
         }
         tracing::info!(worker, "the SQL worker is ready");
         self.status.send_replace(Status::Ready { worker });
         loop {
             tokio::select! {
-                status = child.wait() => return ended(status),
+                status = child.wait() => return Ended::Why(ended(status)),
+                // Its sender is ours.
+                Ok(()) = self.setup.changed() => {
+                    end(child, cord).await;
+                    return Ended::ToBeChanged;
+                }
                 Some(which) = self.end.recv() => {
                     if which == worker {
-                        return match child.kill().await {
+                        return Ended::Why(match child.kill().await {
                             Ok(()) => "it did not answer any more and was ended".to_owned(),
                             Err(error) => format!("it does not answer and cannot be ended: {error}"),
-                        };
+                        });
                     }
                 }
                 () = stop.cancelled() => {
-                    drop(cord);
-                    // Past that, dropping the child kills it.
-                    let ended = tokio::time::timeout(END_WITHIN, child.wait()).await;
-                    tracing::debug!(worker, "the SQL worker was stopped: {ended:?}");
-                    return "it was stopped".to_owned();
+                    end(child, cord).await;
+                    return Ended::Why("it was stopped".to_owned());
                 }
             }
         }
     }
 
-    async fn start(&self) -> Result<(Child, ChildStdin)> {
+    async fn start(&mut self) -> Result<(Child, ChildStdin)> {
         let mut command = Command::new(&self.program.path);
         command
             .arg0("kizashi")
@@ -146,11 +172,18 @@ impl Supervisor {
             .kill_on_drop(true);
         let mut child = command.spawn()?;
         let mut cord = child.stdin.take().ok_or_else(|| std::io::Error::other("no standard input"))?;
-        let mut line = serde_json::to_vec(&self.setup)?;
+        let mut line = serde_json::to_vec(&*self.setup.borrow_and_update())?;
         line.push(b'\n');
         cord.write_all(&line).await?;
         Ok((child, cord))
     }
+}
+
+async fn end(mut child: Child, cord: ChildStdin) {
+    drop(cord);
+    // Past that, dropping the child kills it.
+    let ended = tokio::time::timeout(END_WITHIN, child.wait()).await;
+    tracing::debug!("the SQL worker was stopped: {ended:?}");
 }
 
 /// Whether it said that it is ready, and not something else or nothing.

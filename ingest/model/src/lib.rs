@@ -2,6 +2,7 @@
 //! travels (CloudEvents) and rests (Arrow tables). Pure data and pure functions: no I/O, no async; time is a parameter.
 
 pub mod clock;
+pub mod derived;
 pub mod duration;
 pub mod envelope;
 pub mod events;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use crate::derived::Derived;
+
 /// Every table is partitioned by the UTC day of its time column.
 pub const PARTITION_COLUMN: &str = "day";
 /// Key in the `tags` of a data file's add action: the CRC-32 (IEEE 802.3) of all its bytes, as eight hexadecimal digits.
@@ -27,9 +29,12 @@ pub enum Table {
     Predictions,
     Rejects,
     RejectDecisions,
+    /// Filled by a step.
+    Derived(Derived),
 }
 
 impl Table {
+    /// The product's own.
     pub const ALL: [Self; 9] = [
         Self::CheckResults,
         Self::Samples,
@@ -55,9 +60,11 @@ impl Table {
             Self::Predictions => "predictions",
             Self::Rejects => "rejects",
             Self::RejectDecisions => "reject_decisions",
+            Self::Derived(of) => &of.definition().name,
         }
     }
 
+    /// One of the product's own.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|t| t.name() == name)
@@ -75,6 +82,7 @@ impl Table {
             Self::Predictions => "One row when a prediction is made and one when it is scored",
             Self::Rejects => "Records that could not be taken in, with the reason and their bytes",
             Self::RejectDecisions => "One row per reject that was sent again or dropped",
+            Self::Derived(of) => &of.definition().comment,
         }
     }
 
@@ -91,12 +99,16 @@ impl Table {
             Self::Predictions => &["prediction_id", "phase"],
             Self::Rejects => &["topic", "partition", "offset"],
             Self::RejectDecisions => &["reject_id"],
+            Self::Derived(of) => of.key(),
         }
     }
 
     /// Columns in their order; the last is the partition column.
     #[must_use]
     pub fn schema(self) -> SchemaRef {
+        if let Self::Derived(of) = self {
+            return of.schema();
+        }
         let mut fields: Vec<Field> = self.columns().iter().map(|c| c.field()).collect();
         fields.push(Column("day", Kind::Day, false, "UTC day of the row's time; the partition").field());
         Arc::new(Schema::new(fields))
@@ -113,6 +125,8 @@ impl Table {
             Self::Predictions => PREDICTIONS,
             Self::Rejects => REJECTS,
             Self::RejectDecisions => REJECT_DECISIONS,
+            // They bring their own.
+            Self::Derived(_) => &[],
         }
     }
 }

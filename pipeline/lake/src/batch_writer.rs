@@ -1,7 +1,7 @@
 //! One batch into the tables: decode, write the data files, commit table by table. Until every table has committed,
 //! the records stay at hand, and after any failure the whole is decided anew against what the tables then hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
 use chrono::NaiveDate;
@@ -11,6 +11,7 @@ use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::logstore::object_store::path::Path;
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
 use futures::{StreamExt, TryStreamExt, stream};
+use kizashi_model::derived::Derived;
 use kizashi_model::tables::{CHANGED_TAG, CHECKSUM_TAG, PARTITION_COLUMN, Table};
 use kizashi_model::{Offsets, Timestamp, TopicPartition};
 use kizashi_relay::Batch;
@@ -18,12 +19,13 @@ use kizashi_relay::Batch;
 use crate::LakeError;
 use crate::commit::{Change, Committed};
 use crate::decode::{Decoded, Decoder, Positions};
+use crate::deriving::Deriving;
 use crate::error::{internal, reason};
 use crate::gather::Gathered;
 use crate::open::{Lake, entry};
 use crate::parquet_file::encode;
-use crate::rows::DayRows;
-use crate::table::{COMMIT_ORDER, LakeTable, Position, is_primary};
+use crate::rows::{DayRows, Rows};
+use crate::table::{LakeTable, Position, commit_order, is_primary};
 
 /// Losing a race this often in a row means that two writers run for good.
 const TRIES_MAX: u32 = 8;
@@ -95,13 +97,22 @@ impl Lake {
             for table in tables.iter_mut().filter(|table| table.stale) {
                 table.reload().await?;
             }
-            let decoded = match gathered.take().filter(|gathered| gathered.holds(tables)) {
-                Some(gathered) => gathered.decoder.finish(),
-                None => self.decode(tables, batches, &|place, at| fence.holds(place, at) && fence.owns(at)).finish(),
+            let steps = self.steps();
+            let (mut decoder, mut deriving) = match gathered.take().filter(|gathered| gathered.holds(tables, &steps)) {
+                Some(gathered) => (gathered.decoder, gathered.deriving),
+                None => {
+                    let wanted = |place, at| fence.holds(place, at) && fence.owns(at);
+                    (self.decode(tables, batches, &wanted), Deriving::new(steps))
+                }
             };
+            if !deriving.is_idle() {
+                deriving.take(&decoder.show()?).await;
+            }
+            let mut decoded = decoder.finish();
+            let derived = deriving.finish(tables, &mut decoded, now).await?;
             let (records, rejects, repeats) = (decoded.records, decoded.rejects, decoded.repeats);
             let mut counts = Counts::default();
-            let outcome = self.commit_all(tables, decoded, fence, now, &mut counts).await;
+            let outcome = self.commit_all(tables, (decoded, derived), fence, now, &mut counts).await;
             self.inner.status.send_modify(|status| {
                 status.commits += counts.commits;
                 status.files += counts.files;
@@ -140,14 +151,17 @@ impl Lake {
     async fn commit_all(
         &self,
         tables: &mut [LakeTable],
-        mut decoded: Decoded,
+        (mut decoded, mut derived): (Decoded, BTreeMap<Derived, Rows>),
         fence: &dyn Fence,
         now: Timestamp,
         counts: &mut Counts,
     ) -> Result<bool, LakeError> {
-        for table in COMMIT_ORDER {
+        for table in commit_order(tables) {
             let offsets: Offsets = decoded.offsets_of(table).collect();
-            let rows = decoded.take_rows(table);
+            let rows = match table {
+                Table::Derived(of) => derived.remove(&of),
+                _ => decoded.take_rows(table),
+            };
             // Tables that only follow commit only rows: where they stand matters no further.
             if offsets.is_empty() || (rows.is_none() && !is_primary(table)) {
                 continue;

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::CommitData;
-use deltalake_core::kernel::{Action, Add, Remove, Snapshot, Transaction};
+use deltalake_core::kernel::{Action, Add, Metadata, Remove, Snapshot, Transaction};
 use deltalake_core::logstore::CommitOrBytes;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use kizashi_model::tables::PARTITION_COLUMN;
@@ -64,6 +64,18 @@ impl LakeTable {
     pub async fn commit_merged(&mut self, removes: Vec<Remove>, adds: Vec<Add>) -> Result<Committed, LakeError> {
         let actions = removes.into_iter().map(Action::Remove).chain(adds.into_iter().map(Action::Add)).collect();
         self.write(actions, DeltaOperation::Optimize { predicate: None, target_size: 0 }, Vec::new()).await
+    }
+
+    /// Changes what the table is, not what is in it.
+    ///
+    /// # Errors
+    /// As [`LakeTable::commit`].
+    pub async fn commit_metadata(
+        &mut self,
+        metadata: Metadata,
+        operation: DeltaOperation,
+    ) -> Result<Committed, LakeError> {
+        self.write(vec![Action::Metadata(metadata)], operation, Vec::new()).await
     }
 
     async fn write(

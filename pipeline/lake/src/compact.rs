@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::Schema;
 use deltalake_core::DeltaTable;
@@ -47,6 +47,7 @@ fn time_column(table: Table) -> Option<&'static str> {
         Table::CheckRetirements | Table::Problems | Table::TicketEvents | Table::RejectDecisions => Some("at"),
         // The day of a prediction is that of one of two columns, and predictions are few.
         Table::Predictions => None,
+        Table::Derived(of) => Some(of.definition().time.as_str()),
         // A row has up to 1 MiB of anybody's bytes, and hardly anybody asks for them.
         Table::Rejects => None,
     }
@@ -86,6 +87,7 @@ impl Lake {
             for file in &group {
                 self.judged(read(table, store.as_ref(), file, &mut rows, time).await)?;
             }
+            let rows = self.merged(table, rows, time).await?;
             let changed = group.iter().map(|file| changed(file)).max().unwrap_or(now);
             let mut adds =
                 self.write_files(table, &log, snapshot.version() + 1, rows.finish()?, (now, changed)).await?;
@@ -110,6 +112,19 @@ impl Lake {
 }
 
 impl Lake {
+    /// Of a table that is merged by its key, fewer rows of the same meaning.
+    async fn merged(&self, table: Table, rows: Rows, time: &str) -> Result<Rows, LakeError> {
+        let Table::Derived(of) = table else { return Ok(rows) };
+        if !of.is_merged() || rows.is_empty() {
+            return Ok(rows);
+        }
+        let mut merged = Rows::new(table);
+        for batch in self.steps().merge(of, vec![rows.into_batch()?]).await.map_err(internal)? {
+            merged.push_batch(&batch, time)?;
+        }
+        Ok(merged)
+    }
+
     /// Remembers the file that was found to be damaged, if one was.
     fn judged<T>(&self, outcome: Result<T, LakeError>) -> Result<T, LakeError> {
         if let Err(LakeError::Damaged { path, .. }) = &outcome {
@@ -258,11 +273,16 @@ fn as_table(table: Table, batch: &RecordBatch) -> Result<RecordBatch, LakeError>
     let mut columns = Vec::with_capacity(batch.num_columns());
     let mut fields = Vec::with_capacity(batch.num_columns());
     for (field, ours) in schema.fields().iter().zip(ours.fields()) {
-        let column = batch
-            .column_by_name(field.name())
-            .ok_or_else(|| internal(format!("a data file of {} has no column {}", table.name(), field.name())))?;
+        let column = match batch.column_by_name(field.name()) {
+            Some(column) => column.clone(),
+            // Written before its step gave it.
+            None if matches!(table, Table::Derived(_)) && field.is_nullable() => {
+                new_null_array(field.data_type(), batch.num_rows())
+            }
+            None => return Err(internal(format!("a data file of {} has no column {}", table.name(), field.name()))),
+        };
         let is_ours = column.data_type() == ours.data_type();
-        columns.push(if is_ours { column.clone() } else { cast(column, field.data_type()).map_err(internal)? });
+        columns.push(if is_ours { column } else { cast(&column, field.data_type()).map_err(internal)? });
         fields.push(if is_ours { ours.clone() } else { field.clone() });
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(internal)

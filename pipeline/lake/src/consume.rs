@@ -230,7 +230,10 @@ impl Writer {
 
     fn show(&mut self) -> Result<(), LakeError> {
         (self.shown, self.hidden) = (Instant::now(), false);
-        self.gathered.as_mut().map_or(Ok(()), |gathered| self.lake.show(gathered))
+        match &mut self.gathered {
+            Some(gathered) => self.runtime.block_on(self.lake.show(gathered)),
+            None => Ok(()),
+        }
     }
 
     fn is_due(&self) -> bool {

@@ -27,7 +27,8 @@ impl Lake {
     /// # Errors
     /// Only what waiting does not mend.
     pub async fn maintain(&self, now: Timestamp) -> Result<(), LakeError> {
-        for table in Table::ALL {
+        let tables: Vec<Table> = self.inner.tables.lock().await.iter().map(|of| of.table).collect();
+        for table in tables {
             for outcome in [self.merge_files(table, now).await, self.shorten_log(table, now).await] {
                 match outcome {
                     Err(error) if error.may_retry() => {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::{Snapshot, StructField, StructType};
@@ -20,8 +20,10 @@ use url::Url;
 
 use crate::decode::Windows;
 use crate::error::{internal, unavailable};
+use crate::evolve::evolve;
+use crate::steps::{NoSteps, Steps};
 use crate::store::DurableFiles;
-use crate::table::{LakeTable, Position, index, is_primary};
+use crate::table::{LakeTable, Position, is_primary};
 use crate::{LakeConfig, LakeError};
 
 /// What a table needs of a reader and a writer: anything above was done to it by a newer version or another tool.
@@ -37,7 +39,9 @@ pub struct Lake {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub config: LakeConfig,
-    /// One per [`Table::ALL`], in that order.
+    pub store: ObjectStoreRef,
+    pub root: Url,
+    /// One per [`Table::ALL`], in that order, and then those of steps.
     pub tables: Mutex<Vec<LakeTable>>,
     pub progress: watch::Sender<Offsets>,
     pub status: watch::Sender<LakeStatus>,
@@ -46,6 +50,8 @@ pub(crate) struct Inner {
     pub segments: AtomicU64,
     /// By which events without a sequence are known again.
     pub windows: Windows,
+    /// What is made of rows before they are committed.
+    pub steps: RwLock<Arc<dyn Steps>>,
     /// Data files that are not as they were written, as far as merges have met them.
     pub damaged: std::sync::Mutex<BTreeSet<String>>,
     /// Tells this writer's files from those of any other.
@@ -90,12 +96,15 @@ impl Lake {
         let nonce = getrandom::u64().map_err(|e| internal(format!("no random number to name files by: {e}")))?;
         let inner = Inner {
             config,
+            store,
+            root,
             tables: Mutex::new(Vec::new()),
             progress: watch::Sender::default(),
             status: watch::Sender::default(),
             tail: watch::Sender::new(Arc::new(Tail { writer: nonce, ..Tail::default() })),
             segments: AtomicU64::new(1),
             windows: Windows::new(),
+            steps: RwLock::new(Arc::new(NoSteps)),
             damaged: std::sync::Mutex::default(),
             nonce,
             attempts: AtomicU64::new(0),
@@ -145,7 +154,7 @@ fn folder(root: &Path) -> Result<Url, LakeError> {
     Url::from_directory_path(&full).map_err(|()| unusable(format!("{} is no absolute path", full.display())))
 }
 
-async fn open_table(
+pub(crate) async fn open_table(
     table: Table,
     store: ObjectStoreRef,
     root: &Url,
@@ -166,6 +175,9 @@ async fn open_table(
         reloads: 0,
         stale: true,
     };
+    if matches!(table, Table::Derived(_)) {
+        evolve(&mut open).await?;
+    }
     open.reload().await?;
     Ok(open)
 }
@@ -204,6 +216,13 @@ pub(crate) fn check_fits(table: Table, snapshot: &Snapshot) -> Result<(), LakeEr
             "its protocol is reader {reader}, writer {writer}; ours is {READER_VERSION}, {WRITER_VERSION}"
         ));
     }
+    if snapshot.metadata().partition_columns() != [PARTITION_COLUMN.to_owned()] {
+        return foreign(format!("it is not partitioned by {PARTITION_COLUMN}"));
+    }
+    if matches!(table, Table::Derived(_)) {
+        // Brought to its step's when it is opened.
+        return Ok(());
+    }
     let schema = snapshot.schema();
     let found: Vec<&StructField> = schema.fields().collect();
     for (place, ours) in delta_columns(table)?.iter().enumerate() {
@@ -220,13 +239,10 @@ pub(crate) fn check_fits(table: Table, snapshot: &Snapshot) -> Result<(), LakeEr
     if let Some(more) = found.get(table.schema().fields().len()) {
         return foreign(format!("it has a column {} that is not known here", more.name()));
     }
-    if snapshot.metadata().partition_columns() != [PARTITION_COLUMN.to_owned()] {
-        return foreign(format!("it is not partitioned by {PARTITION_COLUMN}"));
-    }
     Ok(())
 }
 
 /// The entry of a table in [`Inner::tables`].
 pub(crate) fn entry(tables: &mut [LakeTable], table: Table) -> Result<&mut LakeTable, LakeError> {
-    tables.get_mut(index(table)).ok_or_else(|| internal(format!("{} is not open", table.name())))
+    tables.iter_mut().find(|of| of.table == table).ok_or_else(|| internal(format!("{} is not open", table.name())))
 }

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::LakeError;
 use crate::error::internal;
+use crate::table::index;
 
 /// Long texts: their extremes help nobody and would be most of a small file, so there are none of single pages. Those of
 /// the whole file are cut short, and with them comes the size of all its texts, which a merge has to know.
@@ -38,7 +39,7 @@ pub(crate) struct ParquetFile {
 /// `Internal`: writing to memory fails only for rows that do not fit their schema.
 pub(crate) fn encode(table: Table, rows: &RecordBatch) -> Result<ParquetFile, LakeError> {
     let options = ArrowWriterOptions::new()
-        .with_properties(WriterProperties::clone(&PROPERTIES[table as usize]))
+        .with_properties(PROPERTIES.get(index(table)).map_or_else(|| properties(table), |of| of.as_ref().clone()))
         // The log has the schema; ours here is of dictionaries, which is nobody else's business.
         .with_skip_arrow_metadata(true);
     let bytes = Vec::with_capacity(4_096 + rows.num_rows() * 8);

@@ -264,6 +264,14 @@ impl Rows {
             .map_err(|e| internal(format!("rows of {}: {e}", self.table.name())))
     }
 
+    /// All rows as they are in a file, in the order of arrival.
+    ///
+    /// # Errors
+    /// `Internal` when rows were pushed that do not fit the table, or none.
+    pub(crate) fn into_batch(mut self) -> Result<RecordBatch, LakeError> {
+        self.whole()
+    }
+
     /// All rows, in the order of arrival.
     fn whole(&mut self) -> Result<RecordBatch, LakeError> {
         if self.times.len() > self.shown_rows {

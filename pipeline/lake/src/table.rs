@@ -29,7 +29,7 @@ pub(crate) fn primary(topic: Topic) -> Table {
     }
 }
 
-/// The topic whose progress a table holds; `None` for the rejects, which come from every topic.
+/// The topic whose progress a table holds; `None` for the rejects and the tables of steps, which may come from every topic.
 #[must_use]
 pub(crate) fn topic_of(table: Table) -> Option<Topic> {
     match table {
@@ -39,7 +39,7 @@ pub(crate) fn topic_of(table: Table) -> Option<Topic> {
         Table::Findings => Some(Topic::Findings),
         Table::Predictions => Some(Topic::Predictions),
         Table::RejectDecisions => Some(Topic::RejectDecisions),
-        Table::Rejects => None,
+        Table::Rejects | Table::Derived(_) => None,
     }
 }
 
@@ -61,8 +61,15 @@ pub(crate) fn is_primary(table: Table) -> bool {
     topic_of(table).is_some_and(|topic| primary(topic) == table)
 }
 
-/// The order of the commits of a batch.
-pub(crate) const COMMIT_ORDER: [Table; Table::ALL.len()] = [
+/// The order of the commits of a batch. The tables of steps come after the rejects and before all others, because what they
+/// are made of is read again only while its own table does not have it.
+pub(crate) fn commit_order(tables: &[LakeTable]) -> Vec<Table> {
+    let derived = tables.iter().map(|of| of.table).filter(|table| matches!(table, Table::Derived(_)));
+    let (first, rest) = COMMIT_ORDER.split_at(1);
+    first.iter().copied().chain(derived).chain(rest.iter().copied()).collect()
+}
+
+const COMMIT_ORDER: [Table; Table::ALL.len()] = [
     Table::Rejects,
     Table::Samples,
     Table::CheckRetirements,
@@ -74,10 +81,22 @@ pub(crate) const COMMIT_ORDER: [Table; Table::ALL.len()] = [
     Table::RejectDecisions,
 ];
 
-/// Position of a table in arrays that hold one entry per table.
+/// Position of one of the product's own tables in arrays that hold one entry for each; those of steps come after them.
+#[inline]
 #[must_use]
 pub(crate) fn index(table: Table) -> usize {
-    table as usize
+    match table {
+        Table::CheckResults => 0,
+        Table::Samples => 1,
+        Table::CheckRetirements => 2,
+        Table::Problems => 3,
+        Table::TicketEvents => 4,
+        Table::Findings => 5,
+        Table::Predictions => 6,
+        Table::Rejects => 7,
+        Table::RejectDecisions => 8,
+        Table::Derived(_) => Table::ALL.len(),
+    }
 }
 
 /// An open table.
@@ -166,6 +185,12 @@ mod tests {
         assert_eq!(position.offsets.iter().collect::<Vec<_>>(), [(at, 41)]);
         assert_eq!(position.foreign.iter().collect::<Vec<_>>(), [(at, 40)]);
         assert_eq!(position.seen.iter().collect::<Vec<_>>(), [(at, "kizashi/checks/of a/long name", 9)]);
+    }
+
+    #[test]
+    fn every_table_has_a_place_of_its_own() {
+        let places: Vec<usize> = Table::ALL.into_iter().map(index).collect();
+        assert_eq!(places, (0..Table::ALL.len()).collect::<Vec<_>>());
     }
 
     #[test]

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::RecordBatch;
-use kizashi_model::tables::Table;
-use kizashi_model::tail::{Origin, Segment, TableTail, Tail};
+use kizashi_model::tail::{Segment, TableTail, Tail};
 use tokio::sync::watch;
 
 use crate::LakeError;
 use crate::error::internal;
 use crate::open::Lake;
+use crate::steps::Taken;
 use crate::table::LakeTable;
 
 impl Lake {
@@ -22,9 +21,9 @@ impl Lake {
         self.inner.tail.subscribe()
     }
 
-    pub(crate) fn extend_tail(&self, new: Vec<(Table, RecordBatch, Vec<Origin>)>) -> Result<(), LakeError> {
+    pub(crate) fn extend_tail(&self, new: Vec<Taken>) -> Result<(), LakeError> {
         let mut segments = Vec::with_capacity(new.len());
-        for (table, rows, origins) in new {
+        for Taken { table, rows, origins } in new {
             let id = self.inner.segments.fetch_add(1, Ordering::Relaxed);
             segments.push((table, Arc::new(Segment::new(id, rows, origins).map_err(internal)?)));
         }

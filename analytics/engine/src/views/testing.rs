@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use kizashi_model::derived::Derived;
 use kizashi_model::tables::Table;
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,14 +35,14 @@ struct Case {
     expect: Vec<serde_json::Map<String, Value>>,
 }
 
-/// Runs the test file of every view. Returns how many cases ran.
+/// Runs the test file of every view; `derived` are the tables that steps fill. Returns how many cases ran.
 ///
 /// # Errors
 /// The first view without a test file, or the first case that fails: file, line and the difference.
-pub async fn test_all(user_dir: Option<&Path>) -> Result<usize, EngineError> {
+pub async fn test_all(user_dir: Option<&Path>, derived: &[Derived]) -> Result<usize, EngineError> {
     let mut cases = 0;
     for view in super::load(user_dir)?.values() {
-        cases += test(view, user_dir).await?;
+        cases += test(view, user_dir, derived).await?;
     }
     Ok(cases)
 }
@@ -50,7 +51,7 @@ pub async fn test_all(user_dir: Option<&Path>) -> Result<usize, EngineError> {
 ///
 /// # Errors
 /// As [`test_all`].
-pub async fn test(view: &View, user_dir: Option<&Path>) -> Result<usize, EngineError> {
+pub async fn test(view: &View, user_dir: Option<&Path>, derived: &[Derived]) -> Result<usize, EngineError> {
     let file = view.file.with_file_name(format!("{}.test.toml", view.name));
     let error = |line, message| EngineError::View { file: file.clone(), line, message };
     let Some(text) = &view.test else {
@@ -68,7 +69,7 @@ pub async fn test(view: &View, user_dir: Option<&Path>) -> Result<usize, EngineE
     }
     for case in &parsed.case {
         let line = text.find(&case.name).map_or(1, |at| line_at(text, at));
-        run(view, user_dir, case).await.map_err(|message| error(line, format!("{}: {message}", case.name)))?;
+        run(view, user_dir, derived, case).await.map_err(|message| error(line, format!("{}: {message}", case.name)))?;
     }
     Ok(parsed.case.len())
 }
@@ -77,16 +78,18 @@ fn line_at(text: &str, byte: usize) -> usize {
     text.get(..byte).map_or(1, |before| before.matches('\n').count() + 1)
 }
 
-async fn run(view: &View, user_dir: Option<&Path>, case: &Case) -> Result<(), String> {
+async fn run(view: &View, user_dir: Option<&Path>, derived: &[Derived], case: &Case) -> Result<(), String> {
     let mut builder = Engine::builder(PathBuf::from("/"), EngineConfig::default());
     if let Some(dir) = user_dir {
         builder = builder.views(dir);
     }
-    for table in Table::ALL {
+    let tables: Vec<Table> = Table::ALL.into_iter().chain(derived.iter().copied().map(Table::Derived)).collect();
+    builder = builder.derived(derived);
+    for table in tables.iter().copied() {
         let given = case.rows.get(table.name()).map(Vec::as_slice).unwrap_or_default();
         builder = builder.rows(table, vec![rows::batch(table, given)?]);
     }
-    if let Some(unknown) = case.rows.keys().find(|name| Table::from_name(name).is_none()) {
+    if let Some(unknown) = case.rows.keys().find(|name| !tables.iter().any(|table| table.name() == **name)) {
         return Err(format!("there is no table {unknown}"));
     }
     let engine = builder.open().map_err(|error| error.to_string())?;

@@ -9,7 +9,6 @@ mod serve;
 
 use std::collections::BTreeMap;
 
-use kizashi_model::tables::Table;
 use kizashi_model::tail::{TableTail, Tail};
 use kizashi_model::{Offsets, Topic, TopicPartition};
 use serde::{Deserialize, Serialize};
@@ -62,7 +61,7 @@ impl Answer {
 
 impl TableAnswer {
     /// Everything but the segments.
-    fn table(&self, name: &str) -> Option<(Table, TableTail)> {
+    fn table(&self) -> Option<TableTail> {
         let committed: Option<Offsets> = self
             .committed
             .iter()
@@ -70,7 +69,6 @@ impl TableAnswer {
                 Some((TopicPartition { topic: Topic::from_name(topic)?, partition: *partition }, *next))
             })
             .collect();
-        let tail = TableTail { version: self.version, committed: committed?, segments: Vec::new() };
-        Some((Table::from_name(name)?, tail))
+        Some(TableTail { version: self.version, committed: committed?, segments: Vec::new() })
     }
 }

@@ -11,6 +11,8 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Int32Type, Int64Type, UInt32Type};
 use futures::future::{BoxFuture, FutureExt};
 use kizashi_engine::TailSource;
+use kizashi_model::derived::Derived;
+use kizashi_model::tables::Table;
 use kizashi_model::tail::{Origin, Segment, Tail};
 use kizashi_model::{Topic, TopicPartition};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -29,6 +31,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct RemoteTail {
     path: PathBuf,
+    derived: Vec<Derived>,
     /// Taken out while it is asked: what breaks off in the middle is not used again.
     connected: Mutex<Option<Connected>>,
     away: AtomicBool,
@@ -46,8 +49,13 @@ struct Connected {
 
 impl RemoteTail {
     #[must_use]
-    pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), connected: Mutex::new(None), away: AtomicBool::new(false) }
+    pub fn new(path: &Path, derived: &[Derived]) -> Self {
+        Self {
+            path: path.to_owned(),
+            derived: derived.to_vec(),
+            connected: Mutex::new(None),
+            away: AtomicBool::new(false),
+        }
     }
 
     async fn ask(&self) -> Result<Arc<Tail>, FrameError> {
@@ -56,7 +64,7 @@ impl RemoteTail {
             Some(connected) if connected.reader.is_open() => connected,
             _ => Connected::open(&self.path).await?,
         };
-        let tail = connected.ask().await?;
+        let tail = connected.ask(&self.derived).await?;
         *place = Some(connected);
         Ok(tail)
     }
@@ -91,7 +99,7 @@ impl Connected {
         Ok(Self { reader, writer, greeted: false, known: Arc::default(), after: 0 })
     }
 
-    async fn ask(&mut self) -> Result<Arc<Tail>, FrameError> {
+    async fn ask(&mut self, derived: &[Derived]) -> Result<Arc<Tail>, FrameError> {
         let ask = Ask { writer: self.known.writer, after: self.after };
         self.writer.put(Kind::Tail, message::encode(&ask)?)?;
         self.writer.send().await?;
@@ -100,10 +108,10 @@ impl Connected {
             hello.check("the product").map_err(FrameError::Content)?;
             self.greeted = true;
         }
-        self.hear().await
+        self.hear(derived).await
     }
 
-    async fn hear(&mut self) -> Result<Arc<Tail>, FrameError> {
+    async fn hear(&mut self, derived: &[Derived]) -> Result<Arc<Tail>, FrameError> {
         let answer: Answer = message::decode(&next(&mut self.reader).await?, Kind::Tail)?;
         let mut segments: HashMap<u64, Arc<Segment>> = HashMap::new();
         if self.known.writer == answer.writer {
@@ -118,7 +126,12 @@ impl Connected {
         }
         let mut tail = Tail { writer: answer.writer, ..Tail::default() };
         for (name, told) in &answer.tables {
-            let (table, mut of) = told.table(name).ok_or_else(|| content("a table that is not known here"))?;
+            let own = || derived.iter().copied().find(|of| of.definition().name == *name).map(Table::Derived);
+            let Some(table) = Table::from_name(name).or_else(own) else {
+                // Of a step that this reader is about to be told of, or was.
+                continue;
+            };
+            let mut of = told.table().ok_or_else(|| content("a topic that is not known here"))?;
             for id in &told.segments {
                 of.segments.push(segments.get(id).cloned().ok_or_else(|| content("a segment that was never sent"))?);
             }

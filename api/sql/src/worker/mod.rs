@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kizashi_engine::{Engine, EngineConfig};
+use kizashi_model::derived::Definition;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,8 @@ pub struct Setup {
     pub spill: PathBuf,
     /// The user's own views.
     pub views: Option<PathBuf>,
+    /// The tables that steps fill.
+    pub derived: Vec<Definition>,
     pub socket: PathBuf,
     pub engine: EngineConfig,
 }

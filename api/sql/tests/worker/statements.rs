@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Float64Type, TimeUnit};
 use kizashi_engine::{EngineConfig, Limit, Position, QueryError, ScalarValue, Scope};
-use kizashi_model::tables::Table;
 use kizashi_model::{Span, TenantId};
 use kizashi_sql::Request;
 use tokio::task::JoinSet;
@@ -19,7 +18,7 @@ async fn rows_arrive_with_their_types_and_the_versions_they_were_read_at() {
     assert_eq!(result.schema.field(0).data_type(), &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
     assert_eq!(result.batches[0].column(1).as_primitive::<Float64Type>().values().to_vec(), [1.5, 2.5]);
     assert_eq!((result.rows(), result.truncated), (2, false));
-    assert_eq!(result.data_versions.get(&Table::Samples), Some(&0));
+    assert_eq!(result.data_versions.get("samples"), Some(&0));
     let none = worker.client.query(request("select value from samples where false")).await.unwrap();
     assert_eq!((none.rows(), none.schema.fields().len()), (0, 1));
     worker.quiet().await;

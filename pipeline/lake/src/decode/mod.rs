@@ -8,14 +8,13 @@ mod plain;
 mod reject;
 mod window;
 
-use arrow::array::RecordBatch;
 use kizashi_model::tables::Table;
-use kizashi_model::tail::Origin;
 use kizashi_model::{DecodeError, EventType, Offsets, Topic, TopicPartition, envelope};
 use kizashi_relay::{Batch, RecordRef, Seen};
 
 use crate::LakeError;
 use crate::rows::Rows;
+use crate::steps::Taken;
 use crate::table::{Position, index, primary, tables_of, topic_of};
 use lane::Lane;
 pub(crate) use window::Windows;
@@ -54,6 +53,11 @@ impl Decoded {
     /// The rows of a table, at most once.
     pub fn take_rows(&mut self, table: Table) -> Option<Rows> {
         self.rows[index(table)].take().filter(|rows| !rows.is_empty())
+    }
+
+    /// The rejects, for more of them.
+    pub(crate) fn rejected(&mut self) -> &mut Rows {
+        rows(&mut self.rows, Table::Rejects)
     }
 
     #[must_use]
@@ -215,11 +219,11 @@ impl Decoder {
     ///
     /// # Errors
     /// As [`Rows::finish`].
-    pub fn show(&mut self) -> Result<Vec<(Table, RecordBatch, Vec<Origin>)>, LakeError> {
+    pub fn show(&mut self) -> Result<Vec<Taken>, LakeError> {
         let mut shown = Vec::new();
         for (table, rows) in Table::ALL.into_iter().zip(&mut self.rows) {
             if let Some((rows, origins)) = rows.as_mut().map_or(Ok(None), Rows::show)? {
-                shown.push((table, rows, origins));
+                shown.push(Taken { table, rows, origins });
             }
         }
         Ok(shown)

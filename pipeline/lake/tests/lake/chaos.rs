@@ -1,6 +1,7 @@
 //! By seed: a log of sound, repeated, foreign and broken records, read into the lake while writes fail before or after they
 //! are done, the process dies and starts again, partitions are taken away in the middle of a commit, files are merged, and a
-//! second writer is there by mistake. Afterwards every table holds what the log says, each row once.
+//! second writer is there by mistake. Afterwards every table holds what the log says, each row once, and the tables of steps
+//! hold what their steps make of these.
 //!
 //! `KIZASHI_CHAOS_SEEDS` sets how many seeds (100 if it is not set), `KIZASHI_CHAOS_SEED` runs one again. The whole run:
 //! `KIZASHI_CHAOS_SEEDS=10000 cargo test -p kizashi-lake --test lake chaos:: -- --nocapture`.
@@ -12,11 +13,13 @@ use std::sync::Arc;
 use kizashi_lake::{Fence, Lake, LakeConfig, Unfenced};
 use kizashi_model::{Offsets, ProblemPhase, Timestamp, TopicPartition};
 use kizashi_relay::Batch;
+use kizashi_steps::StepSet;
 
 use crate::dice::Dice;
 use crate::faulty::{Fault, Faulty};
 use crate::log::{Contents, Entry, Log, NOW, PROBLEMS_0, RESULTS_0, RESULTS_1, event, problem, push, result, retired};
 use crate::readback::contents;
+use crate::steps::{compare, steps};
 
 const SEEDS: u64 = 100;
 /// More than any seed takes.
@@ -56,10 +59,15 @@ fn log(dice: &mut Dice) -> Log {
 }
 
 /// One partition is taken away at some moment of a write.
-struct Taken {
+pub struct Taken {
     partition: Option<TopicPartition>,
     asked: Cell<usize>,
     after: usize,
+}
+
+/// After so many questions it is gone.
+pub fn taken(at: TopicPartition, after: usize) -> Taken {
+    Taken { partition: Some(at), asked: Cell::new(0), after }
 }
 
 impl Fence for Taken {
@@ -86,9 +94,10 @@ struct Life {
 }
 
 impl Life {
-    async fn start(root: &Path) -> Self {
+    async fn start(root: &Path, steps: &Arc<StepSet>) -> Self {
         let store = Arc::new(Faulty::new(Fault::None));
         let lake = Lake::open_on(store.clone(), root, config()).await.unwrap();
+        lake.set_steps(steps.clone()).await.unwrap();
         Self { lake, store, read: Offsets::default() }
     }
 
@@ -122,11 +131,11 @@ impl Life {
     }
 }
 
-async fn run(seed: u64) -> u64 {
+async fn run(seed: u64, steps: &Arc<StepSet>) -> u64 {
     let mut dice = Dice(seed);
     let log = log(&mut dice);
     let dir = tempfile::tempdir().unwrap();
-    let (mut life, mut second) = (Life::start(dir.path()).await, None);
+    let (mut life, mut second) = (Life::start(dir.path(), steps).await, None);
     let mut faults = 0;
     for step in 0.. {
         assert!(step < STEPS_MAX, "it does not come to an end");
@@ -149,13 +158,13 @@ async fn run(seed: u64) -> u64 {
             after: dice.below(20),
         };
         if !life.step(&log, 1 + dice.below(9), &taken).await {
-            life = Life::start(dir.path()).await;
+            life = Life::start(dir.path(), steps).await;
         }
         if dice.below(6) == 0 {
             // Kept, so that it comes back with what it believed then.
             let mistake = match second.take() {
                 Some(mistake) => mistake,
-                None => Life::start(dir.path()).await,
+                None => Life::start(dir.path(), steps).await,
             };
             let mistake = second.insert(mistake);
             let alone = Taken { partition: None, asked: Cell::new(0), after: 0 };
@@ -164,6 +173,7 @@ async fn run(seed: u64) -> u64 {
     }
     let (held, sent) = (contents(dir.path()).await, Contents::expected(&log));
     assert!(held == sent, "the tables hold what was not sent, or not what was:\n{}", held.differences(&sent));
+    compare(dir.path()).await;
     faults
 }
 
@@ -175,9 +185,10 @@ fn whatever_happens_each_record_is_taken_once() {
         None => (0..number("KIZASHI_CHAOS_SEEDS").unwrap_or(SEEDS)).collect(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let steps = runtime.block_on(steps());
     let mut faults = 0;
     for seed in &seeds {
-        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(*seed))));
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run(*seed, &steps))));
         faults += ran.unwrap_or_else(|_| panic!("run again with KIZASHI_CHAOS_SEED={seed}"));
         if seed % 100 == 99 {
             println!("{seed}: nothing lost, nothing twice so far");

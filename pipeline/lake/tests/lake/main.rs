@@ -14,4 +14,5 @@ mod readers;
 mod rejects;
 mod running;
 mod schema;
+mod steps;
 mod writers;

@@ -12,15 +12,22 @@ use url::Url;
 use crate::log::Contents;
 
 pub async fn delta(root: &Path, table: Table) -> DeltaTable {
-    let folder = root.join(table.name()).canonicalize().unwrap();
+    delta_named(root, table.name()).await
+}
+
+async fn delta_named(root: &Path, table: &str) -> DeltaTable {
+    let folder = root.join(table).canonicalize().unwrap();
     open_table(Url::from_directory_path(folder).unwrap()).await.unwrap()
 }
 
 pub async fn query(root: &Path, sql: &str) -> Vec<RecordBatch> {
     let context = SessionContext::new();
-    for table in Table::ALL.into_iter().filter(|table| sql.contains(table.name())) {
-        let provider = delta(root, table).await.table_provider().await.unwrap();
-        context.register_table(table.name(), provider).unwrap();
+    for folder in std::fs::read_dir(root).unwrap() {
+        let name = folder.unwrap().file_name().into_string().unwrap();
+        if sql.contains(&name) {
+            let provider = delta_named(root, &name).await.table_provider().await.unwrap();
+            context.register_table(name, provider).unwrap();
+        }
     }
     context.sql(sql).await.unwrap().collect().await.unwrap()
 }
@@ -52,7 +59,8 @@ pub async fn contents(root: &Path) -> Contents {
     let samples = format!("SELECT tenant || '/' || check_id, metric, {slot}, value, unit FROM samples");
     let retirements =
         "SELECT tenant || '/' || check_id, CAST(CAST(at AS BIGINT) / 1000 AS BIGINT) FROM check_retirements";
-    let rejects = "SELECT topic || '/' || CAST(partition AS VARCHAR), \"offset\", reason FROM rejects";
+    let rejects = "SELECT topic || '/' || CAST(partition AS VARCHAR), \"offset\", reason FROM rejects \
+         WHERE reason NOT LIKE 'step %'";
     Contents {
         check_results: rows(root, &check_results).await,
         samples: rows(root, &samples).await.into_iter().map(|row| row.replace(".0 ", " ")).collect(),

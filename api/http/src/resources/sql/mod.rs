@@ -245,7 +245,7 @@ async fn run(
 }
 
 fn respond(result: QueryResult, format: format::Format, slot: OwnedSemaphorePermit) -> Result<Response, Error> {
-    let versions: Vec<String> = result.data_versions.iter().map(|(table, v)| format!("{}={v}", table.name())).collect();
+    let versions: Vec<String> = result.data_versions.iter().map(|(table, v)| format!("{table}={v}")).collect();
     let versions = HeaderValue::from_str(&versions.join(", ")).map_err(|error| Error::internal(&error))?;
     let truncated = HeaderValue::from_static(if result.truncated { "true" } else { "false" });
     let headers = [
