@@ -66,6 +66,17 @@ impl LakeTable {
         self.write(actions, DeltaOperation::Optimize { predicate: None, target_size: 0 }, Vec::new()).await
     }
 
+    /// Puts files in the place of others, with other rows.
+    ///
+    /// # Errors
+    /// As [`LakeTable::commit`].
+    pub async fn commit_replaced(&mut self, removes: Vec<Remove>, adds: Vec<Add>) -> Result<Committed, LakeError> {
+        let actions = removes.into_iter().map(Action::Remove).chain(adds.into_iter().map(Action::Add)).collect();
+        let partition_by = Some(vec![PARTITION_COLUMN.to_owned()]);
+        let operation = DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by, predicate: None };
+        self.write(actions, operation, Vec::new()).await
+    }
+
     /// Changes what the table is, not what is in it.
     ///
     /// # Errors

@@ -5,27 +5,24 @@
 //! of each size there are never many files (the size-tiered merging of LSM trees).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
-use arrow::array::{RecordBatch, new_null_array};
-use arrow::compute::cast;
-use arrow::datatypes::Schema;
 use deltalake_core::DeltaTable;
 use deltalake_core::kernel::{LogicalFileView, Remove};
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
 use futures::TryStreamExt;
 use kizashi_model::Timestamp;
 use kizashi_model::tables::{CHANGED_TAG, CHECKSUM_TAG, PARTITION_COLUMN, Table};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::LakeError;
 use crate::commit::Committed;
+use crate::data_file::read;
 use crate::error::{internal, reason, unavailable};
 use crate::open::{Lake, entry};
-use crate::rows::{Rows, file_schema};
+use crate::rows::Rows;
 
 /// Merges of one table in a round: what is left waits for the next, so that new rows are not kept waiting.
 const MERGES_MAX: usize = 8;
@@ -35,8 +32,6 @@ const TIER_BITS: u32 = 4;
 /// Bytes of the rows of one merge at most, every text written out: far below what an Arrow column can hold (2 GiB), and
 /// what the writer's memory can bear.
 const MERGE_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// Rows that are read at a time. Their names are looked up once each, so there should be many rows of each.
-const BATCH_ROWS: usize = 65_536;
 /// The end of a file that is read first: nearly always all of its metadata.
 const TAIL_BYTES: u64 = 16 * 1024;
 
@@ -64,6 +59,9 @@ impl Lake {
         let (log, reloads) = {
             let mut tables = self.inner.tables.lock().await;
             let entry = entry(&mut tables, table)?;
+            if entry.held {
+                return Ok(());
+            }
             (entry.log.clone(), entry.reloads)
         };
         let mut delta = DeltaTable::new(log.clone());
@@ -85,7 +83,10 @@ impl Lake {
             group.sort_by_key(|file| file.path().into_owned());
             let mut rows = Rows::new(table);
             for file in &group {
-                self.judged(read(table, store.as_ref(), file, &mut rows, time).await)?;
+                let (path, checksum) = (file.path(), tag(file, CHECKSUM_TAG));
+                let mut each = |batch| rows.push_batch(&batch, time);
+                let read = read(table, store.as_ref(), &path, checksum.as_deref(), &mut each);
+                self.judged(read.await)?;
             }
             let rows = self.merged(table, rows, time).await?;
             let changed = group.iter().map(|file| changed(file)).max().unwrap_or(now);
@@ -98,7 +99,7 @@ impl Lake {
             let mut tables = self.inner.tables.lock().await;
             let entry = entry(&mut tables, table)?;
             // Another writer was met meanwhile: it may have taken some of these files out.
-            if entry.stale || entry.reloads != reloads {
+            if entry.stale || entry.held || entry.reloads != reloads {
                 break;
             }
             let merged = entry.commit_merged(removes, adds).await;
@@ -113,7 +114,7 @@ impl Lake {
 
 impl Lake {
     /// Of a table that is merged by its key, fewer rows of the same meaning.
-    async fn merged(&self, table: Table, rows: Rows, time: &str) -> Result<Rows, LakeError> {
+    pub(crate) async fn merged(&self, table: Table, rows: Rows, time: &str) -> Result<Rows, LakeError> {
         let Table::Derived(of) = table else { return Ok(rows) };
         if !of.is_merged() || rows.is_empty() {
             return Ok(rows);
@@ -236,54 +237,4 @@ fn tag(file: &LogicalFileView, name: &str) -> Option<String> {
 /// When the newest rows of the file were committed.
 fn changed(file: &LogicalFileView) -> Timestamp {
     Timestamp(tag(file, CHANGED_TAG).and_then(|at| at.parse().ok()).unwrap_or_else(|| file.modification_time()))
-}
-
-async fn read(
-    table: Table,
-    store: &dyn ObjectStore,
-    file: &LogicalFileView,
-    rows: &mut Rows,
-    time: &str,
-) -> Result<(), LakeError> {
-    let path = file.object_store_path();
-    let away = |reason: String| LakeError::Unavailable { table: table.name(), doing: "compacted", reason };
-    let got = store.get(&path).await.map_err(|e| away(reason(&e)))?;
-    let bytes = got.bytes().await.map_err(|e| away(reason(&e)))?;
-    if let Some(expected) = tag(file, CHECKSUM_TAG)
-        && expected != format!("{:08x}", crc32fast::hash(&bytes))
-    {
-        return Err(damaged(table, file));
-    }
-    let broken = |e: ParquetError| away(format!("{path}: {e}"));
-    let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::default()).map_err(broken)?;
-    // Names as the dictionaries that they are in the file, if it is as ours are.
-    let named = ArrowReaderOptions::new().with_schema(file_schema(table));
-    let named = ArrowReaderMetadata::try_new(metadata.metadata().clone(), named);
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, named.unwrap_or(metadata));
-    for batch in builder.with_batch_size(BATCH_ROWS).build().map_err(broken)? {
-        let batch = batch.map_err(|e| away(format!("{path}: {e}")))?;
-        rows.push_batch(&as_table(table, &batch)?, time)?;
-    }
-    Ok(())
-}
-
-/// Other tools may have rewritten a file with wider types of the same meaning.
-fn as_table(table: Table, batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
-    let (schema, ours) = (table.schema(), file_schema(table));
-    let mut columns = Vec::with_capacity(batch.num_columns());
-    let mut fields = Vec::with_capacity(batch.num_columns());
-    for (field, ours) in schema.fields().iter().zip(ours.fields()) {
-        let column = match batch.column_by_name(field.name()) {
-            Some(column) => column.clone(),
-            // Written before its step gave it.
-            None if matches!(table, Table::Derived(_)) && field.is_nullable() => {
-                new_null_array(field.data_type(), batch.num_rows())
-            }
-            None => return Err(internal(format!("a data file of {} has no column {}", table.name(), field.name()))),
-        };
-        let is_ours = column.data_type() == ours.data_type();
-        columns.push(if is_ours { column } else { cast(&column, field.data_type()).map_err(internal)? });
-        fields.push(if is_ours { ours.clone() } else { field.clone() });
-    }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(internal)
 }

@@ -11,11 +11,13 @@
 //! Only `commit.rs` writes a Delta commit. What was read and is not committed yet readers see in [`Lake::tail`]. Files that
 //! no version has any more, those of a crash and those that a merge replaced, are deleted after `log_retention`.
 
+mod backfill;
 mod batch_writer;
 mod commit;
 mod compact;
 mod config;
 mod consume;
+mod data_file;
 mod decode;
 mod deriving;
 mod error;
@@ -33,6 +35,7 @@ mod store;
 mod table;
 mod tail;
 
+pub use backfill::{Backfill, BackfillProgress};
 pub use batch_writer::{Fence, Unfenced};
 pub use config::LakeConfig;
 pub use consume::run;

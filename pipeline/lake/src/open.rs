@@ -18,6 +18,7 @@ use kizashi_model::tail::Tail;
 use tokio::sync::{Mutex, watch};
 use url::Url;
 
+use crate::backfill::plan_of;
 use crate::decode::Windows;
 use crate::error::{internal, unavailable};
 use crate::evolve::evolve;
@@ -173,9 +174,11 @@ pub(crate) async fn open_table(
         checkpoint: 0,
         files_new: usize::MAX,
         reloads: 0,
+        held: false,
         stale: true,
     };
     if matches!(table, Table::Derived(_)) {
+        open.held = plan_of(&open).await?.is_some();
         evolve(&mut open).await?;
     }
     open.reload().await?;

@@ -57,6 +57,15 @@ pub trait Steps: Send + Sync + fmt::Debug {
     /// The sums of one table over `rows`, which are those of the tables that its step reads. Without the day.
     fn sum<'a>(&'a self, table: Derived, rows: &'a [Taken]) -> BoxFuture<'a, (Vec<RecordBatch>, Vec<Refused>)>;
 
+    /// The tables that the step of `table` reads; none of a table that it does not know.
+    fn inputs(&self, table: Derived) -> &[Table];
+
+    /// What the step of `table` makes of stored rows, of one of the tables that it reads: rows, or sums; without the day.
+    fn again<'a>(&'a self, table: Derived, rows: &'a Taken) -> BoxFuture<'a, (Vec<RecordBatch>, Vec<Refused>)>;
+
+    /// Tells what the step of `table` is from what it was.
+    fn version(&self, table: Derived) -> String;
+
     /// Rows of a merged table, fewer of the same meaning; all without the day.
     ///
     /// # Errors
@@ -80,6 +89,15 @@ impl Steps for NoSteps {
     }
     fn sum<'a>(&'a self, _: Derived, _: &'a [Taken]) -> BoxFuture<'a, (Vec<RecordBatch>, Vec<Refused>)> {
         Box::pin(async { (Vec::new(), Vec::new()) })
+    }
+    fn inputs(&self, _: Derived) -> &[Table] {
+        &[]
+    }
+    fn again<'a>(&'a self, _: Derived, _: &'a Taken) -> BoxFuture<'a, (Vec<RecordBatch>, Vec<Refused>)> {
+        Box::pin(async { (Vec::new(), Vec::new()) })
+    }
+    fn version(&self, _: Derived) -> String {
+        String::new()
     }
     fn merge<'a>(&'a self, _: Derived, rows: Vec<RecordBatch>) -> BoxFuture<'a, Result<Vec<RecordBatch>, String>> {
         Box::pin(async { Ok(rows) })

@@ -112,6 +112,8 @@ pub(crate) struct LakeTable {
     pub files_new: usize,
     /// How often the log was read: while it is the same, all commits since are ours.
     pub reloads: u64,
+    /// Its days are being derived again: until they are in place its files stay as they are.
+    pub held: bool,
     /// A commit failed or lost a race: the log must be read again before the next one.
     pub stale: bool,
 }

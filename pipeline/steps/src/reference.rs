@@ -22,6 +22,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use chrono::DateTime;
 use kizashi_model::Timestamp;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::StepError;
 use crate::header::is_name;
@@ -37,6 +38,8 @@ pub struct Reference {
     pub name: String,
     pub title: String,
     pub rows: RecordBatch,
+    /// SHA-256 of the file.
+    pub(crate) digest: [u8; 32],
 }
 
 #[derive(Deserialize)]
@@ -65,7 +68,7 @@ pub(crate) fn read(path: &Path) -> Result<Reference, StepError> {
     let bytes = std::fs::read(path).map_err(|error| StepError::read(path, error))?;
     let rows = texts(&bytes).map_err(|why| StepError::file(&shown, 1, why))?;
     let rows = valid(&rows, &told.key).map_err(|(line, why)| StepError::file(&shown, line, why))?;
-    Ok(Reference { name: name.to_owned(), title: told.title, rows })
+    Ok(Reference { name: name.to_owned(), title: told.title, rows, digest: Sha256::digest(&bytes).into() })
 }
 
 /// All columns as text; what is empty is null.

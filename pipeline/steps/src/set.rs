@@ -18,6 +18,7 @@ use kizashi_engine::micro;
 use kizashi_lake::steps::{Outcome, Refused, Steps, Taken};
 use kizashi_model::derived::Derived;
 use kizashi_model::tables::{PARTITION_COLUMN, Table};
+use sha2::{Digest as _, Sha256};
 
 use crate::StepError;
 use crate::plan::{Ground, Step, inside};
@@ -25,6 +26,8 @@ use crate::registry::{Files, Source, load};
 use crate::rows::{derive, fault_of_time, halves, refused_whole};
 use crate::run::{Given, ROWS_PER_RECORD_MAX, as_schema, run};
 
+/// Bytes of a hash that tell versions apart.
+const VERSION_BYTES: usize = 8;
 /// Memory of a step at work.
 const MEMORY_BYTES: usize = 256 * 1024 * 1024;
 
@@ -272,6 +275,31 @@ impl Steps for StepSet {
             }
         }
         .boxed()
+    }
+
+    fn inputs(&self, table: Derived) -> &[Table] {
+        self.step(table).map_or(&[], |step| &step.inputs)
+    }
+
+    fn again<'a>(&'a self, table: Derived, rows: &'a Taken) -> BoxFuture<'a, (Vec<RecordBatch>, Vec<Refused>)> {
+        async move {
+            let Some(step) = self.step(table) else { return (Vec::new(), Vec::new()) };
+            if step.sums {
+                return self.sum(table, std::slice::from_ref(rows)).await;
+            }
+            let outcome = derive(&self.state, step, rows).await;
+            (outcome.rows.into_iter().map(|taken| taken.rows).collect(), outcome.refused)
+        }
+        .boxed()
+    }
+
+    fn version(&self, table: Derived) -> String {
+        let mut of = Sha256::new();
+        if let Some(step) = self.step(table) {
+            of.update(&step.source.sql);
+            self.files.references.iter().for_each(|reference| of.update(reference.digest));
+        }
+        of.finalize().iter().take(VERSION_BYTES).map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn merge<'a>(&'a self, table: Derived, rows: Vec<RecordBatch>) -> BoxFuture<'a, Result<Vec<RecordBatch>, String>> {

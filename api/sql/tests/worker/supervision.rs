@@ -37,6 +37,7 @@ impl Supervised {
             tail: dir.path().join("tail"),
             spill: dir.path().join("spill"),
             views: None,
+            derived: Vec::new(),
             socket: dir.path().join("socket"),
             engine: config,
         };

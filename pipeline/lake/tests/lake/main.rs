@@ -1,6 +1,7 @@
 //! The lake from outside: real tables on a file system, read back with the public readers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod backfill;
 mod chaos;
 mod crashes;
 mod dice;
