@@ -58,6 +58,14 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Run the tests of steps, views, detectors and predictions
     Test,
+    /// Take over steps as they are in the files, and derive history again where days are given
+    #[command(after_help = "Examples:\n  \
+        kizashi apply                                        steps that are new or changed, from now on\n  \
+        kizashi apply --backfill 2026-01-01..2026-01-31      and January as well, put in place step by step\n  \
+        kizashi apply --backfill 2026-01-01..2026-01-31 --step samples_hourly --rows-per-second 50000")]
+    Apply(ApplyArgs),
+    /// List the steps, and how far their history is derived again
+    Steps(StepsArgs),
     /// Ask the running product in SQL
     #[command(
         after_help = "Tables: check_results, samples, check_retirements, problems, ticket_events, findings, predictions, rejects,\n\
@@ -101,6 +109,29 @@ pub struct UpArgs {
     /// Listen here instead of the configured address, such as 127.0.0.1:0 for a free port
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<std::net::SocketAddr>,
+}
+
+#[derive(Args, Debug)]
+pub struct ApplyArgs {
+    /// Derive these days (UTC) again, the last included
+    #[arg(long, value_name = "FROM..TO")]
+    pub backfill: Option<String>,
+    /// Only of this step; may be given again
+    #[arg(long = "step", value_name = "NAME", requires = "backfill")]
+    pub steps: Vec<String>,
+    /// Read no more rows than that in a second
+    #[arg(long, value_name = "N", requires = "backfill")]
+    pub rows_per_second: Option<u64>,
+    /// Do not wait for the end
+    #[arg(long)]
+    pub detach: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct StepsArgs {
+    /// One JSON object per line
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -38,7 +38,6 @@ reference.owners = [{ check_id = "a", team = "web" }]
 expect = [{ check_id = "a", team = "web" }]
 "#;
 
-/// Rows of the very table, however it is read.
 fn rows(product: &Product, statement: &str) -> Result<Vec<Value>, String> {
     let rows = product.sql(statement)?;
     if rows.is_empty() { Err("no rows yet".to_owned()) } else { Ok(rows) }
@@ -76,6 +75,8 @@ fn a_step_is_added_and_changed_while_the_product_runs() {
         product.sql("select comment from columns where table_name = 'port_answers' and column_name = 'team'");
     assert_eq!(described.unwrap(), [json!({ "comment": "Who looks after it" })]);
 
+    // What is not committed yet goes through the step as it is by then.
+    until("a row is committed", SOON, || rows(&product, "select * from lake_days where table_name = 'port_answers'"));
     write(
         home.path(),
         "steps/port_answers.sql",
@@ -87,6 +88,27 @@ fn a_step_is_added_and_changed_while_the_product_runs() {
         let (rows, new) = (counts[0]["rows"].as_i64().unwrap(), counts[0]["new"].as_i64().unwrap());
         if new > 0 && new < rows { Ok(()) } else { Err(format!("{new} of {rows}")) }
     });
+
+    // One statement sees one state: whatever comes meanwhile, every result of a port has its row, and it once.
+    let (from, to) = ("2025-01-01", "2034-12-31");
+    let applied = run(home.path(), &["apply", "--backfill", &format!("{from}..{to}")]);
+    let said = String::from_utf8_lossy(&applied.stdout).into_owned();
+    assert!(applied.status.success(), "{said}{}", String::from_utf8_lossy(&applied.stderr));
+    assert!(said.contains("port_answers") && said.contains("done"), "{said}");
+    let counts = "select (select count(*) from check_results) as own, (select count(seconds) from port_answers) as derived, \
+                  (select count(distinct slot) from port_answers) as different";
+    for _ in 0..5 {
+        let counts = &product.sql(counts).unwrap()[0];
+        assert!(counts["own"] == counts["derived"] && counts["own"] == counts["different"], "{counts}");
+    }
+    let listed = run(home.path(), &["steps"]);
+    let said = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(said.contains("check_results -> port_answers") && said.contains("done"), "{said}");
+    let unknown = run(home.path(), &["apply", "--backfill", &format!("{from}..{to}"), "--step", "no_such"]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is no step no_such"));
+    assert!(!run(home.path(), &["apply", "--backfill", "yesterday"]).status.success());
+    let changes = product.get("/api/v1/configuration/changes").unwrap();
+    assert_eq!(changes["items"][0]["subject"], format!("steps; history from {from} to {to}"), "{changes}");
 
     write(home.path(), "steps/port_answers.sql", "-- title: broken\nselect");
     product.signal("HUP");
@@ -101,4 +123,49 @@ fn a_step_is_added_and_changed_while_the_product_runs() {
     });
     let (status, said) = product.stop();
     assert!(status.success(), "{said}");
+}
+
+#[test]
+fn a_backfill_outlives_the_process_that_began_it() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = Settings::quiet("");
+    let mut rows_of = String::from("time,value\n");
+    for n in 0..60_000 {
+        rows_of.push_str(&format!("{},{}\n", 1_767_225_600 + n * 5, n % 97));
+    }
+    std::fs::write(home.path().join("values.csv"), rows_of).unwrap();
+    let product = Product::start(home.path(), &settings);
+    let imported = run(home.path(), &["import", "values.csv", "--check", "meter", "--time", "time"]);
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    until("all of it is committed", SOON, || {
+        let rows = product.sql("select sum(rows) as n from lake_days where table_name = 'samples'")?;
+        if rows[0]["n"] == 60_000 { Ok(()) } else { Err(format!("{rows:?}")) }
+    });
+    write(
+        home.path(),
+        "steps/high.sql",
+        "-- title: High values\n-- owner: test\n-- input: samples\n-- output: table high\n-- time: slot\n-- late: keep\n--\n\
+         select tenant, check_id, slot, value from samples where value > 50",
+    );
+    let days = "2026-01-01..2026-01-04";
+    let asked = ["apply", "--backfill", days, "--step", "high", "--rows-per-second", "9000", "--detach"];
+    let asked = run(home.path(), &asked);
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    until("a day is done and another is not", SOON, || {
+        let steps = product.get("/api/v1/steps")?;
+        let high = steps["items"].as_array().unwrap().iter().find(|step| step["name"] == "high").unwrap().clone();
+        let done = high["backfill"]["days_done"].as_u64().unwrap_or_default();
+        if done > 0 && done < 4 { Ok(()) } else { Err(high.to_string()) }
+    });
+    assert_eq!(product.sql("select count(*) as n from high").unwrap()[0]["n"], 0, "nobody sees half of it");
+    product.kill();
+    let product = Product::start(home.path(), &settings);
+    let counts =
+        "select (select count(*) from samples where value > 50) as own, (select count(*) from high) as derived";
+    until("it goes on to its end", SOON, || {
+        let counts = &product.sql(counts)?[0];
+        if counts["own"] == counts["derived"] { Ok(()) } else { Err(counts.to_string()) }
+    });
+    let (status, said) = product.stop();
+    assert!(status.success() && said.contains("goes on being derived again"), "{said}");
 }

@@ -9,6 +9,7 @@ pub mod replay;
 pub mod series;
 pub mod sql;
 pub mod sql_worker;
+pub mod steps;
 pub mod test;
 pub mod tickets;
 pub mod tokens;

@@ -103,7 +103,11 @@ async fn run(place: &Place, loaded: Loaded, background: &Handle) -> Result<()> {
     rest.add("the imports", importer.clone().finish(stop.clone()));
     let tables = parts.steps.tables();
     let (sql, worker) = sql::start(&folder, &loaded, &mut last, &stop_sql, &health, parts.lake.tail(), tables)?;
-    let pipeline = Pipeline::new(place, &parts, worker);
+    let (pipeline, backfills) = Pipeline::new(place, &parts, worker);
+    rest.add_on(background, "the backfills", {
+        let (pipeline, clock, stop) = (pipeline.clone(), clock.clone(), stop.clone());
+        async move { pipeline.backfill(backfills, clock, stop).await }
+    });
     let behind = Behind { desk: &parts.desk, sql: &sql, engine: &parts.engine, token: &token };
     let addresses = doors.start(&folder, &loaded, &behind, &mut rest, &stop)?;
     let live = Live::filling();
@@ -124,6 +128,7 @@ async fn run(place: &Place, loaded: Loaded, background: &Handle) -> Result<()> {
         importer: Arc::new(importer),
         dashboards: dashboards(&loaded),
         configuration: Arc::new(Files::new(place, &loaded, &clock, &parts.desk, checks.clone())),
+        pipeline: pipeline.clone(),
         live,
         oidc,
     };

@@ -41,7 +41,8 @@ pub use peer::Peer;
 pub use permissions::may_run_sql;
 pub use serve::Server;
 pub use state::{
-    AppState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError, ConfiguredCheck, ImportReport,
-    ImportRequest, Importer, ManagedFile, RejectedPoint, Thresholds, TriedCheck, TriedMetric,
+    AppState, BackfillRequest, BackfillState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError,
+    ConfiguredCheck, ImportReport, ImportRequest, Importer, ManagedFile, Pipeline, RejectedPoint, StepState,
+    Thresholds, TriedCheck, TriedMetric,
 };
 pub use tls::Tls;

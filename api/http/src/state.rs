@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use futures::future::BoxFuture;
 use kizashi_dashboards::Dashboards;
 use kizashi_desk::{By, Desk};
@@ -32,6 +33,7 @@ pub struct AppState {
     pub importer: Arc<dyn Importer>,
     pub dashboards: Dashboards,
     pub configuration: Arc<dyn Configuration>,
+    pub pipeline: Arc<dyn Pipeline>,
     /// Changes as they happen, handed in by the wiring.
     pub live: Live,
     /// The provider at which people may sign in too.
@@ -149,6 +151,65 @@ pub trait Configuration: Send + Sync {
     /// # Errors
     /// When it is none.
     fn try_check(&self, definition: Value) -> BoxFuture<'_, Result<TriedCheck, ConfigurationError>>;
+}
+
+/// A step of the pipeline as it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepState {
+    pub name: String,
+    pub title: String,
+    pub owner: String,
+    /// The tables that it reads.
+    pub inputs: Vec<String>,
+    /// The table that it fills.
+    pub output: String,
+    /// Whether it adds up.
+    pub sums: bool,
+    pub file: String,
+    pub sql: String,
+    /// The last one since the start.
+    pub backfill: Option<BackfillState>,
+}
+
+/// How far history is derived again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackfillState {
+    pub from: NaiveDate,
+    /// The last day, included.
+    pub to: NaiveDate,
+    /// `waiting`, `running`, `done` or `failed`.
+    pub state: &'static str,
+    pub days_done: u64,
+    pub days: u64,
+    pub rows_read: u64,
+    pub refused: u64,
+    /// What stands in its way.
+    pub reason: Option<String>,
+}
+
+/// Which history is to be derived again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackfillRequest {
+    pub from: NaiveDate,
+    pub to: NaiveDate,
+    /// Names of steps; all of them if there is none.
+    pub steps: Vec<String>,
+    pub rows_per_second: Option<u64>,
+}
+
+/// The steps, from their files to their tables.
+pub trait Pipeline: Send + Sync {
+    fn steps(&self) -> Vec<StepState>;
+
+    /// Takes over what is in the files, and derives history again where that is asked for. Who does it is recorded.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    fn apply<'a>(
+        &'a self,
+        backfill: Option<BackfillRequest>,
+        by: &'a By,
+    ) -> BoxFuture<'a, Result<(), ConfigurationError>>;
 }
 
 /// A check as configured.

@@ -314,13 +314,13 @@ impl Lake {
             let there: BTreeSet<String> = files(&tables, table).await?.into_iter().map(|(_, file)| file.path).collect();
             let gone = plan.replaced.iter().all(|path| !there.contains(path));
             let whole = plan.replaced.iter().all(|path| there.contains(path));
-            let placed = !adds.is_empty() && adds.iter().all(|add| there.contains(&add.path));
+            let placed = adds.iter().all(|add| there.contains(&add.path));
             let of = entry(&mut tables, table)?;
-            if (placed && gone) || (adds.is_empty() && gone) {
+            if placed && gone {
                 of.held = false;
                 return remove_plan(table, log).await;
             }
-            if !whole || placed {
+            if !whole || (placed && !adds.is_empty()) {
                 let reason = "files that were to be replaced are not there any more: start the backfill again";
                 of.held = false;
                 remove_plan(table, log).await?;

@@ -28,5 +28,6 @@ pub mod session;
 pub mod sql;
 pub mod statements;
 pub mod status_page;
+pub mod steps;
 pub mod tickets;
 pub mod tokens;

@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use kizashi_desk::{By, Desk};
 use kizashi_engine::{Engine, EngineConfig, rows};
 use kizashi_http::{
-    AppState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError, ConfiguredCheck, Health, HttpConfig,
-    ImportReport, ImportRequest, Importer, Live, ManagedFile, Metrics, Oidc, OidcConfig, RejectedPoint, TriedCheck,
-    TriedMetric,
+    AppState, BackfillRequest, BackfillState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError,
+    ConfiguredCheck, Health, HttpConfig, ImportReport, ImportRequest, Importer, Live, ManagedFile, Metrics, Oidc,
+    OidcConfig, Pipeline, RejectedPoint, StepState, TriedCheck, TriedMetric,
 };
 use kizashi_model::clock::Hand;
 use kizashi_model::tables::Table;
@@ -129,6 +129,54 @@ impl Configuration for TestConfiguration {
     }
 }
 
+/// One step, called hot; no other can be derived again.
+#[derive(Default)]
+pub struct TestPipeline {
+    pub applied: Mutex<Vec<(Option<BackfillRequest>, By)>>,
+}
+
+impl Pipeline for TestPipeline {
+    fn steps(&self) -> Vec<StepState> {
+        let asked = self.applied.lock().unwrap().iter().rev().find_map(|(asked, _)| asked.clone());
+        let backfill = asked.map(|BackfillRequest { from, to, .. }| BackfillState {
+            from,
+            to,
+            state: "running",
+            days_done: 1,
+            days: 3,
+            rows_read: 7,
+            refused: 0,
+            reason: None,
+        });
+        vec![StepState {
+            name: "hot".into(),
+            title: "What is <b>high</b>".into(),
+            owner: "ops".into(),
+            inputs: vec!["samples".into()],
+            output: "hot".into(),
+            sums: false,
+            file: "queries/steps/hot.sql".into(),
+            sql: "select 1".into(),
+            backfill,
+        }]
+    }
+
+    fn apply<'a>(
+        &'a self,
+        backfill: Option<BackfillRequest>,
+        by: &'a By,
+    ) -> BoxFuture<'a, Result<(), ConfigurationError>> {
+        Box::pin(async move {
+            let unknown = backfill.iter().flat_map(|asked| &asked.steps).find(|step| *step != "hot");
+            if let Some(unknown) = unknown {
+                return Err(ConfigurationError::Invalid(format!("there is no step {unknown}")));
+            }
+            self.applied.lock().unwrap().push((backfill, by.clone()));
+            Ok(())
+        })
+    }
+}
+
 pub struct Server {
     pub runtime: Runtime,
     pub address: SocketAddr,
@@ -136,6 +184,7 @@ pub struct Server {
     pub state: AppState,
     pub importer: Arc<TestImporter>,
     pub configuration: Arc<TestConfiguration>,
+    pub pipeline: Arc<TestPipeline>,
     pub stop: CancellationToken,
     pub served: Option<JoinHandle<()>>,
     relay: Arc<dyn Relay>,
@@ -161,6 +210,7 @@ impl Server {
         }
         let importer = Arc::new(TestImporter { taken: Mutex::default(), gate: Semaphore::new(1) });
         let configuration = Arc::new(TestConfiguration::default());
+        let pipeline = Arc::new(TestPipeline::default());
         let checks = setup.checks;
         let engine = engine.open().unwrap();
         let socket = dir.path().join("sql/worker.socket");
@@ -182,6 +232,7 @@ impl Server {
             checks: Arc::new(move || checks.clone()),
             importer: importer.clone(),
             configuration: configuration.clone(),
+            pipeline: pipeline.clone(),
             dashboards: kizashi_dashboards::Dashboards::new(dir.path().join("kizashi.d/dashboards")),
             live: Live::new(),
             oidc: setup.oidc.map(|config| Oidc::new(config, clock.clone()).unwrap()),
@@ -192,7 +243,19 @@ impl Server {
         let router = kizashi_http::router(state.clone());
         let serving = stop.clone();
         let served = runtime.spawn(async move { setup.server.serve(listener, router, serving).await });
-        Self { runtime, address, hand, state, importer, configuration, stop, served: Some(served), relay, _dir: dir }
+        Self {
+            runtime,
+            address,
+            hand,
+            state,
+            importer,
+            configuration,
+            pipeline,
+            stop,
+            served: Some(served),
+            relay,
+            _dir: dir,
+        }
     }
 
     pub fn router(&self) -> axum::Router {

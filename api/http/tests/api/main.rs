@@ -26,6 +26,7 @@ mod sessions;
 mod single;
 mod sql;
 mod status_page;
+mod steps;
 mod tenancy;
 mod tickets;
 mod tls;

@@ -151,12 +151,15 @@ async fn whichever_write_fails_or_is_the_last_nothing_is_lost_or_twice() {
             });
             write_at += 1 + dice.below(4) as u64;
             while let Some(job) = left.first().filter(|_| !store.is_dead()) {
+                // As the consumer does; else no moment comes at which all tables hold the same records.
+                while !store.is_dead() && lake.write(&[log.batch(&lake.offsets(), 2)], &Unfenced, NOW).await.is_err() {}
+                if store.is_dead() {
+                    break;
+                }
                 match lake.backfill(job, &clock(), &silent).await {
                     Ok(_) => drop(left.remove(0)),
                     Err(error) => assert!(error.may_retry(), "{error}"),
                 }
-                // As the consumer does; else no moment comes at which all tables hold the same records.
-                while !store.is_dead() && lake.write(&[log.batch(&lake.offsets(), 2)], &Unfenced, NOW).await.is_err() {}
             }
             if left.is_empty() {
                 break;
