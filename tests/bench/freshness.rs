@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cpu;
 use crate::events::{Measured, Place, clock, event, place, result};
+use crate::lake::shipped;
 use crate::latency::print;
 
 const PUBLISH: u64 = 5_000;
@@ -28,6 +29,7 @@ pub fn run(runtime: &Runtime, of: &Measured) {
     let root = place.folder.path().join("lake");
     runtime.block_on(async {
         let lake = Lake::open(&root, LakeConfig::default()).await.unwrap();
+        lake.set_steps(shipped().await).await.unwrap();
         let stop = CancellationToken::new();
         let socket = place.folder.path().join("sockets/tail");
         let serving = tail::serve(tail::listen(&socket).unwrap(), lake.tail(), stop.clone());

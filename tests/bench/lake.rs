@@ -1,10 +1,13 @@
 //! The lake, filled as the product fills it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use kizashi_lake::steps::Steps;
 use kizashi_lake::{Lake, LakeConfig};
 use kizashi_model::{Offsets, Topic};
+use kizashi_steps::StepSet;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -12,9 +15,15 @@ use crate::events::{Place, clock};
 
 const WITHIN: Duration = Duration::from_secs(300);
 
+/// The steps that the product ships.
+pub async fn shipped() -> Arc<dyn Steps> {
+    Arc::new(StepSet::load(None).await.unwrap())
+}
+
 /// Commits what is on the relay up to `goal` into a new lake at `root`.
-pub async fn commit(place: &Place, root: &Path, goal: &Offsets) -> Lake {
+pub async fn commit(place: &Place, root: &Path, goal: &Offsets, steps: Arc<dyn Steps>) -> Lake {
     let lake = Lake::open(root, LakeConfig::default()).await.unwrap();
+    lake.set_steps(steps).await.unwrap();
     let (stop, mut committed) = (CancellationToken::new(), lake.progress());
     let running = kizashi_lake::run(lake.clone(), place.relay.clone(), clock(), stop.clone());
     let reached = async {
@@ -31,7 +40,7 @@ pub fn fill(runtime: &Runtime, place: &Place) -> PathBuf {
     let root = place.folder.path().join("lake");
     runtime.block_on(async {
         let goal = place.relay.end_offsets(&Topic::ALL).await.unwrap();
-        let lake = commit(place, &root, &goal).await;
+        let lake = commit(place, &root, &goal, shipped().await).await;
         lake.maintain(clock().now()).await.unwrap();
     });
     root

@@ -1,7 +1,10 @@
 //! Relay to committed Delta, in check results per CPU-second, beside a bare consume of the same topic.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kizashi_lake::steps::{NoSteps, Steps};
 use kizashi_model::{Offsets, Timestamp, Topic, TopicPartition};
 use kizashi_relay::{Batch, Polled};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -10,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use crate::cpu;
 use crate::events::{Measured, clock, event, place};
-use crate::lake::{commit, median};
+use crate::lake::{commit, median, shipped};
 
 const ROWS: u64 = 1_000_000;
 const PUBLISH: u64 = 5_000;
@@ -27,19 +30,24 @@ pub fn run(runtime: &Runtime, of: &Measured) {
     }
     let goal = runtime.block_on(place.relay.end_offsets(&[Topic::CheckResults])).unwrap();
 
-    let (mut bare, mut lake) = (Vec::new(), Vec::new());
+    let shipped = runtime.block_on(shipped());
+    let (mut bare, mut lake, mut with_steps) = (Vec::new(), Vec::new(), Vec::new());
     for run in 0..RUNS {
         bare.push(measure(|| match &of.kafka {
             Some(broker) => bare_rdkafka(broker, &format!("{}.{}", place.prefix, Topic::CheckResults), run),
             None => bare_port(&place, &goal, run),
         }));
-        lake.push(measure(|| to_lake(runtime, &place, &goal, run)));
+        let to = |name: &str| place.folder.path().join(format!("lake-{name}-{run}"));
+        lake.push(measure(|| to_lake(runtime, &place, &goal, &to("plain"), Arc::new(NoSteps))));
+        with_steps.push(measure(|| to_lake(runtime, &place, &goal, &to("steps"), shipped.clone())));
     }
-    let (bare, lake) = (median(bare), median(lake));
+    let (bare, lake, with_steps) = (median(bare), median(lake), median(with_steps));
     let floor = if of.kafka.is_some() { "bare rdkafka" } else { "bare consume" };
     println!("throughput.{}.bare {bare:.0} rows/CPU-s ({floor})", of.name);
     println!("throughput.{}.lake {lake:.0} rows/CPU-s (each with 3 samples, committed)", of.name);
     println!("throughput.{}.ratio {:.3}", of.name, lake / bare);
+    println!("throughput.{}.steps {with_steps:.0} rows/CPU-s (with the steps that are shipped)", of.name);
+    println!("throughput.{}.steps_ratio {:.3} (of the lake without)", of.name, with_steps / lake);
 }
 
 fn measure(work: impl FnOnce() -> u64) -> f64 {
@@ -88,7 +96,7 @@ fn bare_port(place: &crate::events::Place, goal: &Offsets, run: u32) -> u64 {
     rows
 }
 
-fn to_lake(runtime: &Runtime, place: &crate::events::Place, goal: &Offsets, run: u32) -> u64 {
-    runtime.block_on(commit(place, &place.folder.path().join(format!("lake-{run}")), goal));
+fn to_lake(runtime: &Runtime, place: &crate::events::Place, goal: &Offsets, root: &Path, steps: Arc<dyn Steps>) -> u64 {
+    runtime.block_on(commit(place, root, goal, steps));
     ROWS
 }

@@ -355,7 +355,7 @@ await scenario('the language switches in place, and the zone stands beside the t
 await scenario('on a phone nothing is cut off sideways, and everything can be reached', { width: 390, height: 844, language: 'ja' }, async (page, base) => {
   await signIn(page, base, product);
   const { ticket } = await product.examples();
-  for (const place of ['', 'alerts', 'alerts?view=tiles', 'check/aozora/disk%3A%2Fsrv%2Fmail', 'tickets', `tickets/${ticket}`, 'predictions', 'sql', 'dashboards', 'dashboards/host', 'rejects', 'configuration', 'configuration?check=new']) {
+  for (const place of ['', 'alerts', 'alerts?view=tiles', 'check/aozora/disk%3A%2Fsrv%2Fmail', 'tickets', `tickets/${ticket}`, 'predictions', 'sql', 'dashboards', 'dashboards/host', 'rejects', 'pipeline?step=samples_hourly', 'configuration', 'configuration?check=new']) {
     await visit(page, place);
     const [inner, outer] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(inner <= outer, `${place} is ${inner} px wide`);
@@ -364,6 +364,19 @@ await scenario('on a phone nothing is cut off sideways, and everything can be re
   }
   await page.locator('[data-test=more]').click();
   await page.getByRole('option', { name: /サインアウト|Sign out/ }).waitFor();
+});
+
+await scenario('history of a step is derived again and its end is told', {}, async (page, base) => {
+  await signIn(page, base, product, 'pipeline?step=samples_hourly');
+  await page.locator('pre', { hasText: 'date_trunc' }).waitFor();
+  const day = (from) => new Date(Date.now() + from * 86_400_000).toISOString().slice(0, 10);
+  await page.getByLabel('From day (UTC)').fill(day(-8));
+  await page.getByLabel('To day').fill(day(1));
+  await page.locator('[data-test=derive]').click();
+  await page.locator('[data-test=backfill]', { hasText: 'Done' }).waitFor();
+  await page.locator('[data-test=backfill]', { hasText: 'rows read' }).waitFor();
+  await page.locator('[data-test=apply]').click();
+  await page.locator('[data-test=apply]:enabled').waitFor();
 });
 
 const front = await proxy(product.url, '/operations/kizashi/');
@@ -396,7 +409,7 @@ for (const theme of ['dark', 'light']) {
     await signIn(page, base, product);
     const places = ['', 'alerts', 'alerts?group=state', 'alerts?view=tiles&group=tenant', 'alerts?q=nothing-is-called-this', 'check/aozora/disk%3A%2Fsrv%2Fmail?range=24h',
       'tickets', 'tickets?view=board', `tickets/${ticket}`, `predictions?id=${encodeURIComponent(prediction)}`, 'sql', 'dashboards', 'dashboards/host', 'dashboards/service?edit=1', 'dashboards/service?edit=file',
-      'rejects', 'configuration', 'configuration?check=new', 'configuration?view=file', 'configuration?view=changes', 'nowhere'];
+      'rejects', 'pipeline?step=samples_hourly', 'configuration', 'configuration?check=new', 'configuration?view=file', 'configuration?view=changes', 'nowhere'];
     for (const place of places) {
       await visit(page, place);
       if (place === 'sql') {

@@ -27,6 +27,7 @@ const PAGES = [
   ['dashboard-service', 'dashboards/service?var_tenant=aozora'],
   ['dashboard-edit', 'dashboards/host?edit=1'],
   ['rejects', 'rejects'],
+  ['pipeline', 'pipeline?step=samples_hourly'],
   ['configuration', 'configuration'],
   ['configuration-add', 'configuration?check=new'],
 ];

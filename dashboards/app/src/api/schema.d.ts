@@ -694,6 +694,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/steps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the steps, each after those that it reads from. */
+        get: operations["pipeline_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/steps/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes over the steps as they are in the files, and derives history again where days are given. History is put in place
+         *     step by step, each in one commit; it goes on after a restart.
+         */
+        post: operations["pipeline_apply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tickets": {
         parameters: {
             query?: never;
@@ -1094,6 +1131,33 @@ export interface components {
             /** @example 0.1.0 */
             version: string;
         };
+        /** @description What to derive again. */
+        ApplySteps: {
+            /**
+             * Format: date
+             * @description The first day (UTC) of history to derive again; with `to`.
+             * @example 2026-01-01
+             */
+            from?: string | null;
+            /**
+             * Format: int64
+             * @description Rows that are read in a second at most; as fast as it goes if left out.
+             */
+            rows_per_second?: number | null;
+            /**
+             * @description Names of steps whose history it is; all of them if left out.
+             * @example [
+             *       "samples_hourly"
+             *     ]
+             */
+            steps?: string[];
+            /**
+             * Format: date
+             * @description The last day, included.
+             * @example 2026-01-31
+             */
+            to?: string | null;
+        };
         /** @description Gives the ticket to a person, or takes it back. */
         Assign: {
             /**
@@ -1106,6 +1170,38 @@ export interface components {
              * @example sato
              */
             assignee: string | null;
+        };
+        /** @description How far history is derived again. */
+        Backfill: {
+            /** Format: int64 */
+            days: number;
+            /** Format: int64 */
+            days_done: number;
+            /**
+             * Format: date
+             * @example 2026-01-01
+             */
+            from: string;
+            /** @description What stands in its way. */
+            reason?: string | null;
+            /**
+             * Format: int64
+             * @description Rows that the step did not take.
+             */
+            refused: number;
+            /** Format: int64 */
+            rows_read: number;
+            /**
+             * @description `waiting`, `running`, `done` or `failed`.
+             * @example running
+             */
+            state: string;
+            /**
+             * Format: date
+             * @description The last day, included.
+             * @example 2026-01-31
+             */
+            to: string;
         };
         /** @description What it says, in each language. */
         ButtonLabel: {
@@ -2170,6 +2266,30 @@ export interface components {
             next?: string | null;
         };
         /** @description A page of a list. */
+        Page_Step: {
+            items: {
+                backfill?: components["schemas"]["Backfill"] | null;
+                /** @example queries/steps/samples_hourly.sql */
+                file: string;
+                /** @description The tables that it reads. */
+                inputs: string[];
+                /** @example samples_hourly */
+                name: string;
+                /** @description The table that it fills. */
+                output: string;
+                owner: string;
+                sql: string;
+                /** @description Whether its rows are sums, which are put together when they are read. */
+                sums: boolean;
+                title: string;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
         Page_TicketItem: {
             items: {
                 /** @example sato */
@@ -2896,6 +3016,23 @@ export interface components {
             /** @example SELECT check_id, value FROM latest_samples WHERE metric = 'used_percent' AND value > 80 */
             sql: string;
             updated_at: components["schemas"]["Time"];
+        };
+        /** @description A step: SQL over the rows that come in, and the table that it fills. */
+        Step: {
+            backfill?: components["schemas"]["Backfill"] | null;
+            /** @example queries/steps/samples_hourly.sql */
+            file: string;
+            /** @description The tables that it reads. */
+            inputs: string[];
+            /** @example samples_hourly */
+            name: string;
+            /** @description The table that it fills. */
+            output: string;
+            owner: string;
+            sql: string;
+            /** @description Whether its rows are sums, which are put together when they are read. */
+            sums: boolean;
+            title: string;
         };
         /** @description A value at a threshold or beyond has that state. */
         Thresholds: {
@@ -7969,6 +8106,185 @@ export interface operations {
             };
             /** @description There is no such thing, or no such tenant, for the caller. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pipeline_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Step"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pipeline_apply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplySteps"];
+            };
+        };
+        responses: {
+            /** @description The steps as they are now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Step"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

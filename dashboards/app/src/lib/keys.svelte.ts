@@ -60,7 +60,7 @@ class Keys {
   }
 }
 
-const PLACES: Record<string, string> = { o: '#/', a: '#/alerts', t: '#/tickets', p: '#/predictions', d: '#/dashboards', s: '#/sql', r: '#/rejects', c: '#/configuration' };
+const PLACES: Record<string, string> = { o: '#/', a: '#/alerts', t: '#/tickets', p: '#/predictions', d: '#/dashboards', s: '#/sql', r: '#/rejects', l: '#/pipeline', c: '#/configuration' };
 
 /** Whether the key goes into a field; an editor may hide behind a shadow root. */
 function writes(event: KeyboardEvent): boolean {

@@ -1,0 +1,1 @@
+function e(e){return new Blob([new Uint8Array([239,187,191]),e],{type:`text/csv;charset=utf-8`})}function t(e){return e.toLocaleString(`en`)}export{e as n,t};
