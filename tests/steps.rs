@@ -169,3 +169,30 @@ fn a_backfill_outlives_the_process_that_began_it() {
     let (status, said) = product.stop();
     assert!(status.success() && said.contains("goes on being derived again"), "{said}");
 }
+
+#[test]
+fn what_a_step_refuses_is_a_reject_that_is_told_and_dropped_and_not_sent_again() {
+    let home = tempfile::tempdir().unwrap();
+    write(
+        home.path(),
+        "steps/odd.sql",
+        "-- title: Odd ones\n-- owner: test\n-- input: check_results\n-- output: table odd\n-- time: slot\n-- late: keep\n--\n\
+         select tenant, check_id, slot, case when check_id = 'first' then 'never like this' end as reject from check_results",
+    );
+    let check =
+        "[[check]]\nid = \"ID\"\ninterval = \"1s\"\ntimeout = \"500ms\"\nport = { host = \"127.0.0.1\", port = 9 }\n";
+    let checks = check.replace("ID", "first") + &check.replace("ID", "second");
+    let product = Product::start(home.path(), &Settings::quiet(&checks));
+    let rejects = until("the refused is among the rejects, and the rest is not", SOON, || {
+        rows(&product, "select * from odd")?;
+        rows(&product, "select * from reject_status where reason = 'step odd: never like this' order by received_at")
+    });
+    let id = rejects[0]["reject_id"].as_str().unwrap().to_owned();
+    assert!(product.sql("select * from odd where check_id = 'first'").unwrap().is_empty());
+    let shown = run(home.path(), &["rejects", "show", &id]);
+    let said = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(said.contains("\"check_id\":\"first\"") && said.contains("never like this"), "{said}");
+    let again = run(home.path(), &["rejects", "retry", &id]);
+    assert!(!again.status.success(), "it is no event: {}", String::from_utf8_lossy(&again.stdout));
+    assert!(run(home.path(), &["rejects", "drop", &id]).status.success());
+}

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use kizashi_model::derived::Derived;
+use kizashi_model::envelope::BODY_BYTES_MAX;
 use kizashi_model::tables::Table;
 use kizashi_model::tail::{Origin, Segment, Uncommitted};
 use kizashi_model::{Offsets, Timestamp, TopicPartition};
 
 use crate::LakeError;
+use crate::config::ROW_BYTES_MAX;
 use crate::decode::Decoded;
 use crate::error::internal;
 use crate::rows::{Rows, Value};
@@ -125,7 +127,8 @@ fn reject(tables: &[LakeTable], decoded: &mut Decoded, refused: Vec<Refused>, no
         let joined = |of: fn(&Refused) -> &str| refused.iter().map(of).collect::<Vec<_>>();
         let mut reasons = joined(|one| &one.reason);
         reasons.dedup();
-        let rows = joined(|one| &one.rows).join("\n");
+        let (reason, rows) = (reasons.join("; "), joined(|one| &one.rows).join("\n"));
+        let cut = |text: &str, most: usize| text[..text.floor_char_boundary(most)].to_owned();
         decoded.rejects += 1;
         decoded.rejected().push(
             now,
@@ -135,9 +138,9 @@ fn reject(tables: &[LakeTable], decoded: &mut Decoded, refused: Vec<Refused>, no
                 Value::Int(at.partition.into()),
                 Value::Int(offset),
                 Value::Time(now),
-                Value::Text(&reasons.join("; ")),
+                Value::Text(&cut(&reason, ROW_BYTES_MAX)),
                 Value::Text("{}"),
-                Value::Bytes(rows.as_bytes()),
+                Value::Bytes(cut(&rows, BODY_BYTES_MAX).as_bytes()),
                 Value::Int(i64::try_from(rows.len()).unwrap_or(i64::MAX)),
             ],
         );

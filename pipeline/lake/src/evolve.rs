@@ -22,7 +22,8 @@ impl Lake {
         self.inner.steps.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From the next commit on rows go through these steps. Records that were read and are not committed yet are among them.
+    /// From the next commit on rows go through these steps. Records that were read and are not committed yet are among them;
+    /// what the steps before made of these is not shown any more.
     /// Tables of steps that are gone stay in the store, and nobody writes to them.
     ///
     /// # Errors
@@ -39,6 +40,7 @@ impl Lake {
         tables.extend(derived);
         *inner.steps.write().unwrap_or_else(PoisonError::into_inner) = steps;
         self.tail_stands_at(&tables, false);
+        self.forget_derived();
         Ok(())
     }
 }

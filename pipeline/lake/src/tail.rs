@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use kizashi_model::tables::Table;
 use kizashi_model::tail::{Segment, TableTail, Tail};
 use tokio::sync::watch;
 
@@ -43,6 +44,17 @@ impl Lake {
         self.inner.tail.send_modify(|tail| {
             for of in Arc::make_mut(tail).tables.values_mut() {
                 of.segments.clear();
+            }
+        });
+    }
+
+    /// Forgets what steps made: others are there now.
+    pub(crate) fn forget_derived(&self) {
+        self.inner.tail.send_modify(|tail| {
+            for (table, of) in &mut Arc::make_mut(tail).tables {
+                if matches!(table, Table::Derived(_)) {
+                    of.segments.clear();
+                }
             }
         });
     }

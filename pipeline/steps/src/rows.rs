@@ -1,5 +1,6 @@
 //! Rows that depend on one record each: what a step gives, row by row taken or refused.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, RecordBatch, UInt32Array};
@@ -14,7 +15,7 @@ use kizashi_model::{TenantId, Timestamp};
 
 use crate::carry::ORIGIN;
 use crate::plan::{REJECT, Step, inside, with_origin};
-use crate::run::{Given, ROWS_PER_RECORD_MAX, as_schema, run};
+use crate::run::{Given, ROWS_PER_ROW_MAX, as_schema, run};
 
 /// Bytes of refused rows that are kept of a record.
 const REFUSED_BYTES_MAX: usize = 64 * 1024;
@@ -110,7 +111,7 @@ async fn try_derive(state: &SessionState, step: &Step, taken: &Taken) -> Result<
         rows: vec![RecordBatch::new_empty(with_origin(&inside(&input.schema())))],
     });
     let given: Vec<Given> = [Given { table: taken.table, rows: vec![rows] }].into_iter().chain(others).collect();
-    let rows_max = taken.origins.len().saturating_mul(ROWS_PER_RECORD_MAX);
+    let rows_max = taken.rows.num_rows().saturating_mul(ROWS_PER_ROW_MAX);
     let batches = run(state, &step.plan, &given, rows_max).await?;
     let Some(first) = batches.first() else { return Ok(Outcome::default()) };
     let all = concat_batches(&first.schema(), &batches).map_err(|error| error.to_string())?;
@@ -140,11 +141,19 @@ fn judge(step: &Step, taken: &Taken, days: &[i32], rows: &RecordBatch) -> Result
     let time = &step.derived.definition().time;
     let times = rows.column_by_name(time).and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
     let (times, places) = (times.ok_or("no time")?, origins(rows)?);
-    let mut outcome = Outcome::default();
+    let (mut outcome, many) = (Outcome::default(), too_many(taken, places));
+    if !many.is_empty() {
+        let why = format!("it makes more than {ROWS_PER_ROW_MAX} rows of one");
+        let whole = refused_whole(step, taken, &why).into_iter().enumerate();
+        outcome.refused.extend(whole.filter(|(place, _)| many.contains(place)).map(|(_, refused)| refused));
+    }
     let (mut good, mut good_days, mut from): (Vec<u32>, Vec<i32>, Vec<Origin>) = (Vec::new(), Vec::new(), Vec::new());
     for row in 0..rows.num_rows() {
         let place = places.value(row) as usize;
         let origin = taken.origins.get(place).ok_or("an origin that is not there")?;
+        if many.contains(&place) {
+            continue;
+        }
         let fault = if reasons.is_valid(row) {
             Some(reasons.value(row).to_owned())
         } else if !(tenants.is_valid(row) && TenantId::is_valid(tenants.value(row))) {
@@ -173,6 +182,25 @@ fn judge(step: &Step, taken: &Taken, days: &[i32], rows: &RecordBatch) -> Result
         outcome.rows.push(Taken { table: Table::Derived(step.derived), rows, origins: from });
     }
     Ok(outcome)
+}
+
+/// The records of which too many rows were made, whatever is in the batch beside them.
+fn too_many(taken: &Taken, places: &UInt32Array) -> BTreeSet<usize> {
+    let mut made = vec![0_usize; taken.origins.len()];
+    for place in places.values() {
+        if let Some(count) = made.get_mut(*place as usize) {
+            *count += 1;
+        }
+    }
+    let mut first = 0;
+    let mut many = BTreeSet::new();
+    for (place, (origin, made)) in taken.origins.iter().zip(&made).enumerate() {
+        if *made > (origin.end - first) as usize * ROWS_PER_ROW_MAX {
+            many.insert(place);
+        }
+        first = origin.end;
+    }
+    many
 }
 
 /// A row stays on the day of what it is made of: so a day of history can be derived again by itself.

@@ -16,8 +16,8 @@ use futures::TryStreamExt;
 use kizashi_engine::QueryError;
 use kizashi_model::tables::Table;
 
-/// Rows that a step may make of one record.
-pub(crate) const ROWS_PER_RECORD_MAX: usize = 1_000;
+/// Rows that a step may make of one, so that a batch does not outgrow the writer's memory.
+pub(crate) const ROWS_PER_ROW_MAX: usize = 10;
 
 /// Rows with the columns that a plan's scans have.
 pub(crate) struct Given {
@@ -43,7 +43,7 @@ pub(crate) async fn run(
         while let Some(batch) = stream.try_next().await? {
             rows += batch.num_rows();
             if rows > rows_max {
-                let message = format!("it makes more than {ROWS_PER_RECORD_MAX} rows of a record");
+                let message = format!("it makes more than {ROWS_PER_ROW_MAX} rows of one");
                 return Err(QueryError::hinted(message, "join on the whole key of a reference table").into());
             }
             batches.push(batch);

@@ -24,7 +24,7 @@ use crate::StepError;
 use crate::plan::{Ground, Step, inside};
 use crate::registry::{Files, Source, load};
 use crate::rows::{derive, fault_of_time, halves, refused_whole};
-use crate::run::{Given, ROWS_PER_RECORD_MAX, as_schema, run};
+use crate::run::{Given, ROWS_PER_ROW_MAX, as_schema, run};
 
 /// Bytes of a hash that tell versions apart.
 const VERSION_BYTES: usize = 8;
@@ -142,12 +142,12 @@ impl StepSet {
         let mut sums = Vec::new();
         // Day by day, so that a sum cannot be of another day than its rows.
         for day in days(rows)? {
-            let (mut given, mut records) = (Vec::new(), 0);
+            let (mut given, mut count) = (Vec::new(), 0_usize);
             for input in &step.inputs {
                 let schema = inside(&input.schema());
                 let mut own = Vec::new();
                 for taken in rows.iter().filter(|taken| taken.table == *input) {
-                    records += taken.origins.len();
+                    count += taken.rows.num_rows();
                     own.push(of_day(&as_schema(&taken.rows, &schema)?, day)?);
                 }
                 if own.is_empty() {
@@ -155,7 +155,7 @@ impl StepSet {
                 }
                 given.push(Given { table: *input, rows: own });
             }
-            let batches = run(&self.state, &step.plan, &given, records.saturating_mul(ROWS_PER_RECORD_MAX)).await?;
+            let batches = run(&self.state, &step.plan, &given, count.saturating_mul(ROWS_PER_ROW_MAX)).await?;
             for batch in batches.into_iter().filter(|batch| batch.num_rows() > 0) {
                 check_sums(step, &batch, day)?;
                 sums.push(batch);

@@ -149,6 +149,29 @@ async fn what_a_step_refuses_or_cannot_work_out_is_a_reject_and_takes_nothing_el
 }
 
 #[tokio::test]
+async fn a_step_that_makes_very_many_rows_of_one_is_stopped() {
+    let sql = step(
+        "check_results",
+        "many",
+        "-- column n: A number\n",
+        "select c.tenant, c.slot, n.n from check_results c join (values (1),(2),(3),(4),(5),(6),(7),(8),(9),(10),(11)) as n(n)\n\
+         on c.duration_ms >= n.n",
+    );
+    let test = r#"
+        [[case]]
+        name = "ten and no more"
+        rows.check_results = [
+            { check_id = "a", slot = "2026-01-01T00:00:00Z", duration_ms = 2 },
+            { check_id = "b", slot = "2026-01-01T00:00:00Z", duration_ms = 11 },
+        ]
+        expect = [{ n = 1 }, { n = 2 }]
+        rejects = ["it makes more than 10 rows of one"]
+    "#;
+    // Beside another, by itself and in the other order: the same.
+    tested(&[("steps/many.sql", &sql), ("steps/many.test.toml", test)]).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_sum_that_fails_for_one_record_is_the_sum_of_the_others() {
     let sql = step(
         "check_results",
