@@ -186,6 +186,17 @@ fn compare(product: &Product, produced: &Produced, lines: u64, seed: u64) {
         context("check_results")
     );
 
+    // What a step made of them, in parts that were cut anywhere.
+    until(&context("the hours add up to the samples"), SETTLED_WITHIN, || {
+        let rows = product.sql(
+            "select count(*) as n from (select check_id, date_trunc('hour', slot) as slot, count(*) as samples, \
+             min(value) as low, max(value) as high from samples where tenant = 'crash' group by 1, 2) s \
+             full join (select * from samples_hourly where tenant = 'crash') h on s.check_id = h.check_id and s.slot = h.slot \
+             where (s.samples is distinct from h.samples) or (s.low is distinct from h.value_min) or (s.high is distinct from h.value_max)",
+        )?;
+        if rows[0]["n"] == 0 { Ok(()) } else { Err(format!("{} hours are not", rows[0]["n"])) }
+    });
+
     // The judgement: what the pure state machine makes of the same results.
     let (states, problems) = judged(produced);
     until(&context("every problem is in the lake"), SETTLED_WITHIN, || {

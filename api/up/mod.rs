@@ -97,7 +97,7 @@ async fn run(place: &Place, loaded: Loaded, background: &Handle) -> Result<()> {
     let watcher = Watcher::new(parts.clone(), metrics.clone(), health.register("foresight"));
     rest.add("foresight", foresight::run(watcher, loaded.config.foresight.clone(), stop.clone()));
     let (relay, lake) = (health.register("relay"), health.register("lake"));
-    let observer = Observer { parts: parts.clone(), metrics: metrics.clone(), relay, lake };
+    let observer = Observer { parts: parts.clone(), metrics: metrics.clone(), relay, lake, clock: clock.clone() };
     rest.add("the observer", observe::run(observer, stop.clone()));
     let importer = parts.importer(clock.clone());
     rest.add("the imports", importer.clone().finish(stop.clone()));

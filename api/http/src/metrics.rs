@@ -2,6 +2,7 @@
 //! and alerts rest on, so they stay. No label holds a tenant or a check: their number has no bound.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ macro_rules! labels {
 labels! {
     StateLabel { state }
     ConsumerLabel { consumer }
+    PartitionLabel { consumer, partition }
+    TableLabel { table }
     PhaseLabel { phase }
     OutcomeLabel { outcome }
     RequestLabel { method, route, status }
@@ -59,6 +62,12 @@ pub struct Metrics {
     records_taken: Family<ConsumerLabel, Counter>,
     records_repeated: Family<ConsumerLabel, Counter>,
     records_rejected: Family<ConsumerLabel, Counter>,
+    partition_lag: Family<PartitionLabel, Gauge>,
+    lake_visible: Histogram,
+    lake_committed: Histogram,
+    lake_oldest: Gauge<f64, AtomicU64>,
+    lake_rows: Family<TableLabel, Gauge>,
+    lake_bytes: Family<TableLabel, Gauge>,
     lake_commits: Counter,
     lake_files: Counter,
     outbox_published: Counter,
@@ -98,6 +107,12 @@ impl Metrics {
             records_taken: Family::default(),
             records_repeated: Family::default(),
             records_rejected: Family::default(),
+            partition_lag: Family::default(),
+            lake_visible: seconds(),
+            lake_committed: seconds(),
+            lake_oldest: Gauge::default(),
+            lake_rows: Family::default(),
+            lake_bytes: Family::default(),
             lake_commits: Counter::default(),
             lake_files: Counter::default(),
             outbox_published: Counter::default(),
@@ -130,6 +145,20 @@ impl Metrics {
             self.records_repeated.clone(),
         );
         registry.register("records_rejected", "Records that do not decode", self.records_rejected.clone());
+        registry.register(
+            "relay_partition_lag",
+            "Records of one partition that a consumer has not taken yet",
+            self.partition_lag.clone(),
+        );
+        let (visible, committed) = (self.lake_visible.clone(), self.lake_committed.clone());
+        let what = "From the receipt of a record until SQL has its rows, the slowest of each commit";
+        registry.register_with_unit("lake_visible", what, Unit::Seconds, visible);
+        let what = "From the receipt of a record until its rows are committed, the slowest of each commit";
+        registry.register_with_unit("lake_committed", what, Unit::Seconds, committed);
+        let what = "Age of the oldest record that the lake has read and not committed";
+        registry.register_with_unit("lake_oldest", what, Unit::Seconds, self.lake_oldest.clone());
+        registry.register("lake_rows", "Rows of a table", self.lake_rows.clone());
+        registry.register_with_unit("lake_size", "Data files of a table", Unit::Bytes, self.lake_bytes.clone());
         registry.register("lake_commits", "Commits to the lake", self.lake_commits.clone());
         registry.register("lake_files", "Data files written to the lake", self.lake_files.clone());
         registry.register("outbox_published", "Events that left the database", self.outbox_published.clone());
@@ -165,6 +194,30 @@ impl Metrics {
     pub fn relay_lag(&self, consumer: &str, records: u64) {
         let lag = i64::try_from(records).unwrap_or(i64::MAX);
         self.relay_lag.get_or_create(&ConsumerLabel { consumer: consumer.to_owned() }).set(lag);
+    }
+
+    /// Records of one partition that the consumer has not taken yet.
+    pub fn partition_lag(&self, consumer: &str, partition: &str, records: u64) {
+        let label = PartitionLabel { consumer: consumer.to_owned(), partition: partition.to_owned() };
+        self.partition_lag.get_or_create(&label).set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// What the slowest record of a commit took until SQL had its rows, and until they were committed.
+    pub fn lake_latency(&self, visible: Duration, committed: Duration) {
+        self.lake_visible.observe(visible.as_secs_f64());
+        self.lake_committed.observe(committed.as_secs_f64());
+    }
+
+    /// Age of the oldest record that is read and not committed; zero when there is none.
+    pub fn lake_oldest(&self, age: Duration) {
+        self.lake_oldest.set(age.as_secs_f64());
+    }
+
+    /// What a table holds.
+    pub fn lake_table(&self, table: &str, rows: i64, bytes: i64) {
+        let label = TableLabel { table: table.to_owned() };
+        self.lake_rows.get_or_create(&label).set(rows);
+        self.lake_bytes.get_or_create(&label).set(bytes);
     }
 
     /// What a consumer of the relay has done since the start: `lake`, `monitor` or `desk`.

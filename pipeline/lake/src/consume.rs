@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::LakeError;
 use crate::batch_writer::Fence;
 use crate::error::internal;
+use crate::freshness::Watched;
 use crate::gather::Gathered;
 use crate::open::{Lake, entry};
 use crate::table::primary;
@@ -98,6 +99,7 @@ struct Writer {
     runtime: Handle,
     consumer: Box<dyn Consumer>,
     pending: Pending,
+    watched: Watched,
     /// What became of the pending records; none where the tables have to be asked first.
     gathered: Option<Gathered>,
     /// When readers were shown rows.
@@ -156,7 +158,8 @@ impl Writer {
             }
         };
         let pending = Pending::default();
-        Ok(Self { lake, clock, stop, runtime, consumer, pending, gathered: None, shown: Instant::now(), hidden: false })
+        let (watched, shown) = (Watched::default(), Instant::now());
+        Ok(Self { lake, clock, stop, runtime, consumer, pending, watched, gathered: None, shown, hidden: false })
     }
 
     fn run(mut self) -> Result<(), LakeError> {
@@ -209,6 +212,8 @@ impl Writer {
 
     fn take(&mut self, batch: Batch) {
         let first = self.pending.batches.is_empty();
+        self.watched.take(&batch);
+        self.lake.waiting(&self.watched);
         if self.pending.take(batch) {
             self.hidden = true;
             match (&mut self.gathered, self.pending.batches.last()) {
@@ -230,10 +235,10 @@ impl Writer {
 
     fn show(&mut self) -> Result<(), LakeError> {
         (self.shown, self.hidden) = (Instant::now(), false);
-        match &mut self.gathered {
-            Some(gathered) => self.runtime.block_on(self.lake.show(gathered)),
-            None => Ok(()),
-        }
+        let Some(gathered) = &mut self.gathered else { return Ok(()) };
+        self.runtime.block_on(self.lake.show(gathered))?;
+        self.watched.shown(self.clock.now());
+        Ok(())
     }
 
     fn is_due(&self) -> bool {
@@ -275,6 +280,7 @@ impl Writer {
         let written = self.lake.write_gathered(gathered, &self.pending.batches, &fence, self.clock.now());
         let committed = self.runtime.block_on(written)?;
         self.pending.clear();
+        self.lake.committed(&mut self.watched, self.clock.now());
         let mine: Offsets = committed.iter().filter(|(at, _)| self.consumer.owns(*at)).collect();
         self.consumer.committed(&mine);
         Ok(())

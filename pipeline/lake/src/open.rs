@@ -22,6 +22,7 @@ use crate::backfill::plan_of;
 use crate::decode::Windows;
 use crate::error::{internal, unavailable};
 use crate::evolve::evolve;
+use crate::freshness::Freshness;
 use crate::steps::{NoSteps, Steps};
 use crate::store::DurableFiles;
 use crate::table::{LakeTable, Position, is_primary};
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     pub tables: Mutex<Vec<LakeTable>>,
     pub progress: watch::Sender<Offsets>,
     pub status: watch::Sender<LakeStatus>,
+    pub freshness: watch::Sender<Freshness>,
     pub tail: watch::Sender<Arc<Tail>>,
     /// The next id of a segment of the tail.
     pub segments: AtomicU64,
@@ -102,6 +104,7 @@ impl Lake {
             tables: Mutex::new(Vec::new()),
             progress: watch::Sender::default(),
             status: watch::Sender::default(),
+            freshness: watch::Sender::default(),
             tail: watch::Sender::new(Arc::new(Tail { writer: nonce, ..Tail::default() })),
             segments: AtomicU64::new(1),
             windows: Windows::new(),

@@ -1,5 +1,7 @@
 //! What Prometheus reads.
 
+use std::time::Duration;
+
 use kizashi_http::Consumed;
 use kizashi_model::{PredictionPhase, State};
 
@@ -13,6 +15,10 @@ fn every_figure_that_the_parts_set_is_scraped() {
     metrics.spool_depth(3);
     metrics.relay_lag("lake", 12);
     metrics.lake(5, 9);
+    metrics.partition_lag("lake", "check-results/3", 8);
+    metrics.lake_latency(Duration::from_millis(200), Duration::from_millis(1_500));
+    metrics.lake_oldest(Duration::from_millis(2_500));
+    metrics.lake_table("samples", 1_000, 9_600);
     metrics.consumer("lake", Consumed { taken: 100, repeated: 3, rejected: 2 });
     metrics.outbox_published(6);
     metrics.findings(4);
@@ -24,6 +30,13 @@ fn every_figure_that_the_parts_set_is_scraped() {
         r#"kizashi_relay_lag{consumer="lake"} 12"#,
         "kizashi_lake_commits_total 5",
         "kizashi_lake_files_total 9",
+        r#"kizashi_relay_partition_lag{consumer="lake",partition="check-results/3"} 8"#,
+        r#"kizashi_lake_visible_seconds_bucket{le="0.25"} 1"#,
+        r#"kizashi_lake_committed_seconds_bucket{le="1.0"} 0"#,
+        r#"kizashi_lake_committed_seconds_bucket{le="5.0"} 1"#,
+        "kizashi_lake_oldest_seconds 2.5",
+        r#"kizashi_lake_rows{table="samples"} 1000"#,
+        r#"kizashi_lake_size_bytes{table="samples"} 9600"#,
         r#"kizashi_records_taken_total{consumer="lake"} 100"#,
         r#"kizashi_records_repeated_total{consumer="lake"} 3"#,
         r#"kizashi_records_rejected_total{consumer="lake"} 2"#,

@@ -254,3 +254,34 @@ async fn rows_that_cannot_be_committed_are_seen_and_leave_the_tail_with_their_co
     assert_eq!(count(&dir.path().join("lake"), Table::CheckResults).await, 10);
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_old_records_are_is_told_while_they_wait_and_when_they_are_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (clock, hand) = Clock::manual(NOW);
+    let relay = EmbeddedRelay::open(&EmbeddedConfig::default(), &dir.path().join("relay"), clock.clone()).unwrap();
+    let relay: Arc<dyn Relay> = Arc::new(relay);
+    let event = Event::of(&result("disk:/", NOW, 1.0), "kizashi/checks").unwrap().with_sequence(1);
+    relay.publish(vec![event]).await.unwrap();
+    hand.advance_ms(3_000);
+    let store = Arc::new(Faulty::new(Fault::NoSpace));
+    let open = Lake::open(&dir.path().join("lake"), config()).await.unwrap();
+    drop(open);
+    let lake = Lake::open_on(store.clone(), &dir.path().join("lake"), config()).await.unwrap();
+    let (stop, mut task, mut told) = (CancellationToken::new(), JoinSet::new(), lake.freshness());
+    task.spawn(run(lake.clone(), relay, clock, stop.clone()));
+    let waits = told.wait_for(|told| told.oldest.is_some());
+    assert_eq!(tokio::time::timeout(SOON, waits).await.unwrap().unwrap().oldest, Some(NOW));
+    // Readers have the rows by now or soon, but the disk is full.
+    let mut tail = lake.tail();
+    let shown = tail.wait_for(|tail| tail.tables.values().any(|of| !of.segments.is_empty()));
+    tokio::time::timeout(SOON, shown).await.unwrap().unwrap();
+    hand.advance_ms(4_000);
+    store.set(Fault::None);
+    let committed = told.wait_for(|told| told.commits == 1);
+    let told = *tokio::time::timeout(SOON, committed).await.unwrap().unwrap();
+    assert_eq!((told.oldest, told.committed_ms), (None, 7_000));
+    assert!((3_000..=7_000).contains(&told.visible_ms), "{told:?}");
+    stop.cancel();
+    task.join_next().await.unwrap().unwrap().unwrap();
+}
