@@ -140,7 +140,7 @@ impl Pipeline {
             {
                 let busy =
                     format!("the history of {} is being derived again: wait for its end", table.definition().name);
-                return Err(ConfigurationError::Busy(busy));
+                return Err(ConfigurationError::Conflict(busy));
             }
             if self.backfills.try_send(job.clone()).is_err() {
                 let busy = format!("{WAITING_MAX} backfills wait: ask again when some are done");

@@ -102,6 +102,8 @@ pub enum ConfigurationError {
     Invalid(String),
     /// Somebody was faster.
     Stale(String),
+    /// It is being done already.
+    Conflict(String),
     Busy(String),
     /// The machine and its operator must act.
     Failed(String),

@@ -131,7 +131,7 @@ impl Lake {
         let days: BTreeSet<i32> = plan.given.keys().copied().collect();
         let mut progress = BackfillProgress { days: days.len() as u64, ..BackfillProgress::default() };
         for day in days {
-            self.check_unchanged(job, steps.as_ref())?;
+            self.check_unchanged(job, steps.as_ref(), &log).await?;
             if !plan.done.contains_key(&day) {
                 let adds = self.derive_day(job, &plan, day, &steps, (&log, clock), &mut progress, tell).await?;
                 plan.done.insert(day, adds);
@@ -140,15 +140,16 @@ impl Lake {
             progress.days_done += 1;
             tell(progress);
         }
-        self.check_unchanged(job, steps.as_ref())?;
+        self.check_unchanged(job, steps.as_ref(), &log).await?;
         self.put_in_place(job, &log, plan, clock.now()).await?;
         Ok(progress)
     }
 
-    fn check_unchanged(&self, job: &Backfill, steps: &dyn Steps) -> Result<(), LakeError> {
+    async fn check_unchanged(&self, job: &Backfill, steps: &dyn Steps, log: &LogStoreRef) -> Result<(), LakeError> {
         if self.steps().version(job.table) == steps.version(job.table) {
             return Ok(());
         }
+        self.give_up(Table::Derived(job.table), log).await?;
         let reason = "its step was changed while its days were derived again: start the backfill again".to_owned();
         Err(LakeError::Foreign { table: job.table.definition().name.as_str(), reason })
     }
@@ -287,7 +288,10 @@ impl Lake {
 
     async fn give_up(&self, table: Table, log: &LogStoreRef) -> Result<(), LakeError> {
         let mut tables = self.inner.tables.lock().await;
-        entry(&mut tables, table)?.held = false;
+        // Its step may be gone.
+        if let Ok(of) = entry(&mut tables, table) {
+            of.held = false;
+        }
         remove_plan(table, log).await
     }
 

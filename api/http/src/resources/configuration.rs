@@ -118,6 +118,7 @@ impl From<ConfigurationError> for Error {
             ConfigurationError::NotFound(text) => Self::new(Kind::NotFound, text),
             ConfigurationError::Invalid(text) => Self::new(Kind::InvalidBody, text),
             ConfigurationError::Stale(text) => Self::new(Kind::Stale, text),
+            ConfigurationError::Conflict(text) => Self::new(Kind::Conflict, text),
             ConfigurationError::Busy(text) => Self::new(Kind::Overloaded, text),
             ConfigurationError::Failed(text) => {
                 tracing::warn!("the configuration is not available: {text}");

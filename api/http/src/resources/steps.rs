@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::configuration::for_everyone;
 use crate::AppState;
 use crate::caller::Caller;
-use crate::error::{BodyRefusals, Error, Refusals};
+use crate::error::{BodyRefusals, Error, Problem, Refusals};
 use crate::extract;
 use crate::page::Page;
 use crate::state::{BackfillRequest, BackfillState, StepState};
@@ -105,7 +105,12 @@ fn all(state: &AppState) -> Page<Step> {
 /// step by step, each in one commit; it goes on after a restart.
 #[utoipa::path(
     post, path = "/api/v1/steps/apply", tag = "pipeline", request_body = ApplySteps,
-    responses((status = 200, description = "The steps as they are now", body = Page<Step>), Refusals, BodyRefusals)
+    responses(
+        (status = 200, description = "The steps as they are now", body = Page<Step>),
+        (status = 409, description = "History of one of them is being derived again", body = Problem,
+         content_type = "application/problem+json"),
+        Refusals, BodyRefusals
+    )
 )]
 pub async fn apply(
     State(state): State<AppState>,

@@ -171,7 +171,11 @@ impl Pipeline for TestPipeline {
             if let Some(unknown) = unknown {
                 return Err(ConfigurationError::Invalid(format!("there is no step {unknown}")));
             }
-            self.applied.lock().unwrap().push((backfill, by.clone()));
+            let mut applied = self.applied.lock().unwrap();
+            if backfill.is_some() && applied.iter().any(|(asked, _)| asked.is_some()) {
+                return Err(ConfigurationError::Conflict("the history of hot is being derived again".into()));
+            }
+            applied.push((backfill, by.clone()));
             Ok(())
         })
     }

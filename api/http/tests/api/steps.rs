@@ -15,6 +15,7 @@ fn steps_are_listed_and_taken_over_and_history_is_asked_for_by_day() {
     let answer = admin.post("/api/v1/steps/apply", &asked).json();
     assert_eq!(answer["items"][0]["backfill"]["days"], 3, "{answer}");
     assert_eq!(answer["items"][0]["backfill"]["to"], "2026-01-03");
+    assert_eq!(admin.post("/api/v1/steps/apply", &asked).status, 409, "it is being done");
     let applied = server.pipeline.applied.lock().unwrap().clone();
     assert_eq!(applied[0].0, None);
     assert_eq!(applied[1].0.as_ref().unwrap().rows_per_second, Some(1000));

@@ -194,6 +194,35 @@ async fn a_step_that_is_changed_gives_other_history_and_only_in_the_days_that_ar
 }
 
 #[tokio::test]
+async fn a_step_that_is_changed_or_taken_away_meanwhile_ends_the_backfill_and_nothing_else() {
+    let (dir, before, log) = (tempfile::tempdir().unwrap(), steps().await, log(40));
+    let other = of(&[("hot.sql", &HOT.replace("value > 5", "value > 20"))]).await;
+    for after in [other, of(&[]).await] {
+        let lake = open(dir.path(), &before).await;
+        write(&lake, &log, 40).await;
+        let job = jobs(&before).into_iter().find(|job| job.table.definition().name == "hot").unwrap();
+        let slow = Backfill { rows_per_second: Some(50), ..job };
+        let (clock, days) = (clock(), Arc::new(AtomicU64::new(0)));
+        let tell = |progress: BackfillProgress| days.store(progress.days_done, Ordering::Relaxed);
+        let change = async {
+            let begun = || std::fs::exists(dir.path().join("hot/_backfill/plan.json")).unwrap();
+            while !begun() {
+                tokio::task::yield_now().await;
+            }
+            lake.set_steps(after.clone()).await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(lake.backfill(&slow, &clock, &tell), change);
+        assert!(
+            matches!(&ended, Err(LakeError::Foreign { reason, .. }) if reason.contains("was changed")),
+            "{ended:?}"
+        );
+        assert!(lake.backfills_begun().await.unwrap().is_empty());
+        lake.set_steps(before.clone()).await.unwrap();
+        compare_rows(dir.path()).await;
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_derived_again_is_told_and_leaves_everything_as_it_was() {
     let (dir, steps, log) = (tempfile::tempdir().unwrap(), steps().await, log(40));
     let lake = open(dir.path(), &steps).await;
