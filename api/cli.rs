@@ -51,7 +51,7 @@ pub struct Place {
 pub enum Command {
     /// Start everything (the default command)
     #[command(
-        after_help = "SIGTERM and Ctrl-C drain and stop within 20 s. SIGHUP reads the checks again and keeps their states, and the certificate."
+        after_help = "SIGTERM and Ctrl-C drain and stop within 20 s. SIGHUP reads the checks again and keeps their states, the steps, and the certificate."
     )]
     Up(UpArgs),
     /// Check the configuration, the queries and their tests without starting anything
@@ -69,7 +69,7 @@ pub enum Command {
     /// Ask the running product in SQL
     #[command(
         after_help = "Tables: check_results, samples, check_retirements, problems, ticket_events, findings, predictions, rejects,\n\
-        reject_decisions.\n\
+        reject_decisions, and those of steps, such as samples_hourly.\n\
         Views:  current_state, tickets, open_tickets, availability_per_day and more; `select * from columns` explains each column.\n\n\
         Example: kizashi sql --format csv \"select slot, value from samples where metric = 'used_percent' order by slot\""
     )]

@@ -1,4 +1,4 @@
-//! SIGTERM and Ctrl-C stop; SIGHUP reloads the checks and the certificate.
+//! SIGTERM and Ctrl-C stop; SIGHUP reloads the checks, the steps and the certificate.
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
