@@ -171,21 +171,23 @@ impl Pipeline {
         }
         let tables = new.tables().to_vec();
         // First who may refuse it: a view may name a table that is gone.
-        for engine in &self.engines {
-            let (engine, tables) = (engine.clone(), tables.clone());
-            tokio::task::spawn_blocking(move || engine.set_derived(&tables)).await?.context("SQL")?;
-        }
+        self.tell_engines(&tables).await?;
         if let Err(error) = self.lake.set_steps(new.clone()).await {
-            let old = self.steps().tables().to_vec();
-            for engine in &self.engines {
-                let (engine, old) = (engine.clone(), old.clone());
-                tokio::task::spawn_blocking(move || engine.set_derived(&old)).await?.context("SQL")?;
-            }
+            self.tell_engines(self.steps().tables()).await?;
             return Err(error).context("lake");
         }
         self.worker.send_modify(|setup| setup.derived = definitions(&tables));
         *lock(&self.steps) = new;
         Ok(tables.len())
+    }
+
+    /// Planning takes a while, and waits for a thread of its own.
+    async fn tell_engines(&self, tables: &[Derived]) -> Result<()> {
+        for engine in &self.engines {
+            let (engine, tables) = (engine.clone(), tables.to_vec());
+            tokio::task::spawn_blocking(move || engine.set_derived(&tables)).await?.context("SQL")?;
+        }
+        Ok(())
     }
 
     pub fn steps(&self) -> Arc<StepSet> {

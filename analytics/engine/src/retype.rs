@@ -30,3 +30,13 @@ pub fn recast(
     let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema.clone(), columns, &rows)
 }
+
+/// The type that a column has inside the engine: texts and bytes are views there, see `plain.rs`.
+#[must_use]
+pub fn inside(of: &DataType) -> DataType {
+    match of {
+        DataType::Utf8 => DataType::Utf8View,
+        DataType::Binary => DataType::BinaryView,
+        other => other.clone(),
+    }
+}

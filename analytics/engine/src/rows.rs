@@ -91,6 +91,31 @@ pub fn matches(row: &Row, expected: &Row) -> bool {
     expected.iter().all(|(column, value)| row.get(column).is_some_and(|actual| same(actual, value)))
 }
 
+/// Every row is expected, and every expected one is there, in any order; what a row is compared by, see [`matches`].
+///
+/// # Errors
+/// The first difference.
+pub fn compare(mut actual: Vec<Row>, expected: &[Row]) -> Result<(), String> {
+    for row in expected {
+        let Some(at) = actual.iter().position(|one| matches(one, row)) else {
+            return Err(format!("no row is {}; left are {}", Value::Object(row.clone()), shown(&actual)));
+        };
+        actual.remove(at);
+    }
+    if actual.is_empty() { Ok(()) } else { Err(format!("rows that were not expected: {}", shown(&actual))) }
+}
+
+fn shown(rows: &[Row]) -> String {
+    let rows: Vec<String> = rows.iter().take(5).map(|row| Value::Object(row.clone()).to_string()).collect();
+    format!("[{}]", rows.join(", "))
+}
+
+/// The line of a test file, from 1, at which this byte is.
+#[must_use]
+pub fn line_at(text: &str, byte: usize) -> usize {
+    text.get(..byte).map_or(1, |before| before.matches('\n').count() + 1)
+}
+
 fn same(actual: &Value, expected: &Value) -> bool {
     if let (Some(a), Some(b)) = (actual.as_f64(), expected.as_f64()) {
         return (a - b).abs() <= 1e-9 * b.abs().max(1.0);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::empty::EmptyTable;
@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::QueryError;
 use crate::committed::{Committed, Hot, HotMemory, Log};
 use crate::days::Days;
-use crate::retype::retyped;
+use crate::retype::{inside, retyped};
 use crate::tail::{self, Fit, Shown, TailSource};
 
 /// How often versions and tail are looked up until they go together.
@@ -244,14 +244,5 @@ impl DeltaSource {
             }
             _ => Ok(pinned.clone()),
         }
-    }
-}
-
-/// Texts and bytes are views inside, see [`crate::plain`].
-fn inside(of: &DataType) -> DataType {
-    match of {
-        DataType::Utf8 => DataType::Utf8View,
-        DataType::Binary => DataType::BinaryView,
-        other => other.clone(),
     }
 }

@@ -278,11 +278,7 @@ impl Lake {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let time = match table {
-            Table::Derived(of) => of.definition().time.as_str(),
-            _ => PARTITION_COLUMN,
-        };
-        let rows = self.merged(table, rows, time).await?;
+        let rows = self.merged(table, rows).await?;
         self.write_files(table, log, 0, rows.finish()?, (now, now)).await
     }
 
@@ -393,9 +389,8 @@ async fn files(tables: &[LakeTable], table: Table) -> Result<Vec<(i32, Add)>, La
     for view in &views {
         let day = view.partition_values_map().remove(PARTITION_COLUMN).flatten();
         let day = day.and_then(|day| day.parse::<NaiveDate>().ok()).ok_or_else(|| internal("a file without a day"))?;
-        let at = day.and_hms_opt(0, 0, 0).map_or(0, |at| at.and_utc().timestamp_millis());
         #[allow(deprecated, reason = "nothing else gives a file's tags")]
-        files.push((Timestamp(at).day(), view.add_action()));
+        files.push((day.to_epoch_days(), view.add_action()));
     }
     Ok(files)
 }

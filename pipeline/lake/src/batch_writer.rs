@@ -31,8 +31,6 @@ use crate::table::{LakeTable, Position, commit_order, is_primary};
 const TRIES_MAX: u32 = 8;
 /// Data files that are written at the same time.
 const FILES_AT_ONCE: usize = 8;
-/// 1970-01-01 in days from 0001-01-01, the first of which is day 1.
-const EPOCH_DAYS_FROM_CE: i32 = 719_163;
 
 /// Which partitions may be committed; `batch` is the place of a batch in the list that is being written.
 pub trait Fence {
@@ -216,7 +214,7 @@ async fn put(
     name: String,
     (now, changed): (Timestamp, Timestamp),
 ) -> Result<Add, LakeError> {
-    let date = NaiveDate::from_num_days_from_ce_opt(day.day.saturating_add(EPOCH_DAYS_FROM_CE))
+    let date = NaiveDate::from_epoch_days(day.day)
         .ok_or_else(|| internal(format!("day {} is out of range", day.day)))?
         .to_string();
     let path = format!("{PARTITION_COLUMN}={date}/{name}.parquet");

@@ -88,7 +88,7 @@ impl Lake {
                 let read = read(table, store.as_ref(), &path, checksum.as_deref(), &mut each);
                 self.judged(read.await)?;
             }
-            let rows = self.merged(table, rows, time).await?;
+            let rows = self.merged(table, rows).await?;
             let changed = group.iter().map(|file| changed(file)).max().unwrap_or(now);
             let mut adds =
                 self.write_files(table, &log, snapshot.version() + 1, rows.finish()?, (now, changed)).await?;
@@ -114,14 +114,14 @@ impl Lake {
 
 impl Lake {
     /// Of a table that is merged by its key, fewer rows of the same meaning.
-    pub(crate) async fn merged(&self, table: Table, rows: Rows, time: &str) -> Result<Rows, LakeError> {
+    pub(crate) async fn merged(&self, table: Table, rows: Rows) -> Result<Rows, LakeError> {
         let Table::Derived(of) = table else { return Ok(rows) };
         if !of.is_merged() || rows.is_empty() {
             return Ok(rows);
         }
         let mut merged = Rows::new(table);
         for batch in self.steps().merge(of, vec![rows.into_batch()?]).await.map_err(internal)? {
-            merged.push_batch(&batch, time)?;
+            merged.push_batch(&batch, &of.definition().time)?;
         }
         Ok(merged)
     }

@@ -15,14 +15,14 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, TableScanBuilder, cast, ident, lit};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement;
-use kizashi_engine::retype::retyped;
+use kizashi_engine::retype::{self, recast, retyped};
 use kizashi_engine::{QueryError, micro};
 use kizashi_model::derived::{ColumnKind, Definition, Derived, DerivedColumn, Merge};
 use kizashi_model::tables::{COMMENT, PARTITION_COLUMN, Table};
 
 use crate::StepError;
 use crate::carry::{ORIGIN, Scans, carry, no_subqueries};
-use crate::reference::{self, Reference};
+use crate::reference::Reference;
 use crate::registry::Source;
 use crate::sums;
 
@@ -53,11 +53,7 @@ pub(crate) struct Ground<'a> {
 
 /// A table's columns as the engine has them inside.
 pub(crate) fn inside(schema: &Schema) -> SchemaRef {
-    let plain = retyped(schema, |of| match of {
-        DataType::Utf8 => DataType::Utf8View,
-        DataType::Binary => DataType::BinaryView,
-        other => other.clone(),
-    });
+    let plain = retyped(schema, retype::inside);
     let fields: Vec<FieldRef> =
         plain.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_metadata(Default::default()))).collect();
     Arc::new(Schema::new(fields))
@@ -145,7 +141,7 @@ impl Ground<'_> {
             tables.register_table(table.name().to_owned(), empty(inside(&table.schema()))?)?;
         }
         for of in self.references {
-            let rows = reference::inside(&of.rows).map_err(DataFusionError::Plan)?;
+            let rows = recast(&of.rows, &inside(&of.rows.schema()), |column, to| arrow::compute::cast(column, to))?;
             let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
             tables.register_table(of.name.clone(), Arc::new(table))?;
         }

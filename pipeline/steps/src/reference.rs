@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
-use arrow::compute::{cast, concat_batches};
+use arrow::compute::concat_batches;
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -132,19 +132,6 @@ fn valid(rows: &RecordBatch, key: &[String]) -> Result<RecordBatch, (usize, Stri
         named.map(|(name, column)| if name == VALID_FROM { (name, begins.clone()) } else { (name, column) }).collect();
     columns.push((VALID_TO.to_owned(), ends));
     RecordBatch::try_from_iter(columns).map_err(|error| (1, error.to_string()))
-}
-
-/// With texts as views, as the engine has them inside.
-pub(crate) fn inside(rows: &RecordBatch) -> Result<RecordBatch, String> {
-    let mut columns: Vec<(String, ArrayRef)> = Vec::new();
-    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
-        let column = match field.data_type() {
-            DataType::Utf8 => cast(column, &DataType::Utf8View).map_err(|error| error.to_string())?,
-            _ => column.clone(),
-        };
-        columns.push((field.name().clone(), column));
-    }
-    RecordBatch::try_from_iter(columns).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

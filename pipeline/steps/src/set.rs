@@ -139,22 +139,23 @@ impl StepSet {
     }
 
     async fn try_sum(&self, step: &Step, rows: &[Taken]) -> Result<Vec<RecordBatch>, String> {
-        let mut sums = Vec::new();
+        let (mut sums, mut whole, mut count) = (Vec::new(), Vec::new(), 0_usize);
+        for input in &step.inputs {
+            let schema = inside(&input.schema());
+            let mut own = vec![RecordBatch::new_empty(schema.clone())];
+            for taken in rows.iter().filter(|taken| taken.table == *input) {
+                count += taken.rows.num_rows();
+                own.push(as_schema(&taken.rows, &schema)?);
+            }
+            whole.push(Given { table: *input, rows: own });
+        }
         // Day by day, so that a sum cannot be of another day than its rows.
         for day in days(rows)? {
-            let (mut given, mut count) = (Vec::new(), 0_usize);
-            for input in &step.inputs {
-                let schema = inside(&input.schema());
-                let mut own = Vec::new();
-                for taken in rows.iter().filter(|taken| taken.table == *input) {
-                    count += taken.rows.num_rows();
-                    own.push(of_day(&as_schema(&taken.rows, &schema)?, day)?);
-                }
-                if own.is_empty() {
-                    own.push(RecordBatch::new_empty(schema));
-                }
-                given.push(Given { table: *input, rows: own });
-            }
+            let of = |given: &Given| {
+                let rows = given.rows.iter().map(|rows| of_day(rows, day)).collect::<Result<_, _>>()?;
+                Ok(Given { table: given.table, rows })
+            };
+            let given = whole.iter().map(of).collect::<Result<Vec<_>, String>>()?;
             let batches = run(&self.state, &step.plan, &given, count.saturating_mul(ROWS_PER_ROW_MAX)).await?;
             for batch in batches.into_iter().filter(|batch| batch.num_rows() > 0) {
                 check_sums(step, &batch, day)?;
@@ -267,12 +268,7 @@ impl Steps for StepSet {
         async move {
             let Some(step) = self.step(table) else { return (Vec::new(), Vec::new()) };
             let own: Vec<Taken> = rows.iter().filter(|taken| step.inputs.contains(&taken.table)).cloned().collect();
-            let (sums, refused) = self.sum_of(step, &own).await;
-            // One part for each key, where it can be had.
-            match self.merge(table, sums.clone()).await {
-                Ok(merged) => (merged, refused),
-                Err(_) => (sums, refused),
-            }
+            self.sum_of(step, &own).await
         }
         .boxed()
     }

@@ -69,23 +69,19 @@ pub async fn test_all(user_dir: Option<&Path>) -> Result<usize, StepError> {
             return Err(StepError::file(&file, 1, message));
         };
         let parsed: TestFile = toml::from_str(text).map_err(|cause| {
-            StepError::file(&file, cause.span().map_or(1, |span| line_at(text, span.start)), cause.message())
+            StepError::file(&file, cause.span().map_or(1, |span| rows::line_at(text, span.start)), cause.message())
         })?;
         if parsed.case.is_empty() {
             return Err(StepError::file(&file, 1, "there is no [[case]]"));
         }
         for case in &parsed.case {
-            let line = text.find(&case.name).map_or(1, |at| line_at(text, at));
+            let line = text.find(&case.name).map_or(1, |at| rows::line_at(text, at));
             let failed = |message: String| StepError::file(&file, line, format!("{}: {message}", case.name));
             run(&files, &step.source.name, case).await.map_err(failed)?;
         }
         cases += parsed.case.len();
     }
     Ok(cases)
-}
-
-fn line_at(text: &str, byte: usize) -> usize {
-    text.get(..byte).map_or(1, |before| before.matches('\n').count() + 1)
 }
 
 async fn run(files: &Files, name: &str, case: &Case) -> Result<(), String> {
@@ -156,16 +152,8 @@ async fn answer(set: &StepSet, step: &Step, batches: &[Vec<Taken>]) -> Result<(V
     Ok((rows::objects(&parts)?, reasons))
 }
 
-fn judge(case: &Case, (mut actual, mut reasons): (Vec<Row>, Vec<String>)) -> Result<(), String> {
-    for expected in &case.expect {
-        let Some(at) = actual.iter().position(|row| rows::matches(row, expected)) else {
-            return Err(format!("no row is {}; left are {}", Value::Object(expected.clone()), shown(&actual)));
-        };
-        actual.remove(at);
-    }
-    if !actual.is_empty() {
-        return Err(format!("rows that were not expected: {}", shown(&actual)));
-    }
+fn judge(case: &Case, (actual, mut reasons): (Vec<Row>, Vec<String>)) -> Result<(), String> {
+    rows::compare(actual, &case.expect)?;
     for expected in &case.rejects {
         let Some(at) = reasons.iter().position(|reason| reason.contains(expected)) else {
             return Err(format!("nothing was rejected with {expected:?}; left are {reasons:?}"));
@@ -173,11 +161,6 @@ fn judge(case: &Case, (mut actual, mut reasons): (Vec<Row>, Vec<String>)) -> Res
         reasons.remove(at);
     }
     if reasons.is_empty() { Ok(()) } else { Err(format!("rejects that were not expected: {reasons:?}")) }
-}
-
-fn shown(rows: &[Row]) -> String {
-    let rows: Vec<String> = rows.iter().take(5).map(|row| Value::Object(row.clone()).to_string()).collect();
-    format!("[{}]", rows.join(", "))
 }
 
 /// Rows of a reference table; columns left out are null.

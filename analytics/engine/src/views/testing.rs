@@ -61,21 +61,17 @@ pub async fn test(view: &View, user_dir: Option<&Path>, derived: &[Derived]) -> 
         ));
     };
     let parsed: TestFile = toml::from_str(text).map_err(|cause| {
-        let line = cause.span().map_or(1, |span| line_at(text, span.start));
+        let line = cause.span().map_or(1, |span| rows::line_at(text, span.start));
         error(line, cause.message().to_owned())
     })?;
     if parsed.case.is_empty() {
         return Err(error(1, "there is no [[case]]".to_owned()));
     }
     for case in &parsed.case {
-        let line = text.find(&case.name).map_or(1, |at| line_at(text, at));
+        let line = text.find(&case.name).map_or(1, |at| rows::line_at(text, at));
         run(view, user_dir, derived, case).await.map_err(|message| error(line, format!("{}: {message}", case.name)))?;
     }
     Ok(parsed.case.len())
-}
-
-fn line_at(text: &str, byte: usize) -> usize {
-    text.get(..byte).map_or(1, |before| before.matches('\n').count() + 1)
 }
 
 async fn run(view: &View, user_dir: Option<&Path>, derived: &[Derived], case: &Case) -> Result<(), String> {
@@ -95,17 +91,5 @@ async fn run(view: &View, user_dir: Option<&Path>, derived: &[Derived], case: &C
     let engine = builder.open().map_err(|error| error.to_string())?;
     let sql = format!("select * from {}", view.name);
     let result = engine.session(Scope::All).query(&sql).await.map_err(|error| error.to_string())?;
-    let mut actual = rows::objects(&result.batches)?;
-    for expected in &case.expect {
-        let Some(at) = actual.iter().position(|row| rows::matches(row, expected)) else {
-            return Err(format!("no row is {}; left are {}", Value::Object(expected.clone()), shown(&actual)));
-        };
-        actual.remove(at);
-    }
-    if actual.is_empty() { Ok(()) } else { Err(format!("rows that were not expected: {}", shown(&actual))) }
-}
-
-fn shown(rows: &[serde_json::Map<String, Value>]) -> String {
-    let rows: Vec<String> = rows.iter().take(5).map(|row| Value::Object(row.clone()).to_string()).collect();
-    format!("[{}]", rows.join(", "))
+    rows::compare(rows::objects(&result.batches)?, &case.expect)
 }
