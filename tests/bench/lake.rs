@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kizashi_lake::steps::Steps;
 use kizashi_lake::{Lake, LakeConfig};
-use kizashi_model::{Offsets, Topic};
+use kizashi_model::{Offsets, Timestamp, Topic};
 use kizashi_steps::StepSet;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +41,8 @@ pub fn fill(runtime: &Runtime, place: &Place) -> PathBuf {
     runtime.block_on(async {
         let goal = place.relay.end_offsets(&Topic::ALL).await.unwrap();
         let lake = commit(place, &root, &goal, shipped().await).await;
-        lake.maintain(clock().now()).await.unwrap();
+        // The days of the rows are over.
+        lake.maintain(Timestamp(clock().now().0 + 2 * 86_400_000)).await.unwrap();
     });
     root
 }
@@ -53,7 +54,7 @@ pub fn python(bench: &str) -> Option<PathBuf> {
     let python = Some(venv.join("bin/python")).filter(|python| python.is_file());
     if python.is_none() {
         println!(
-            "# {bench}: no Python for it; run tests/lanes/readers/run.sh once, it installs it, or set KIZASHI_READERS_VENV"
+            "# {bench}: no Python for it; run tests/lanes/readers/lane.sh once, it installs it, or set KIZASHI_READERS_VENV"
         );
     }
     python

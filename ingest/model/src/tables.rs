@@ -15,6 +15,9 @@ pub const CHECKSUM_TAG: &str = "kizashi.crc32";
 /// Key in the same `tags`: when the newest rows of the file were committed, in milliseconds since the epoch, which a merge
 /// passes on.
 pub const CHANGED_TAG: &str = "kizashi.changed_at_ms";
+/// Key in the same `tags` of a file that was written when its day was over and sorted as a whole: whose rows were left out
+/// because they are kept no longer.
+pub const SETTLED_TAG: &str = "kizashi.settled";
 /// Field metadata key that holds the column's comment.
 pub const COMMENT: &str = "comment";
 

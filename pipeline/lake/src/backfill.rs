@@ -26,10 +26,12 @@ use kizashi_model::{Clock, Timestamp, Topic, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 use crate::LakeError;
+use crate::batch_writer::Made;
 use crate::commit::Committed;
 use crate::data_file::read;
 use crate::error::{internal, reason, unavailable};
 use crate::open::{Lake, entry};
+use crate::retention::shortest;
 use crate::rows::Rows;
 use crate::steps::{Steps, Taken};
 use crate::table::{LakeTable, primary};
@@ -127,7 +129,7 @@ impl Lake {
         tell: &(dyn Fn(BackfillProgress) + Send + Sync),
     ) -> Result<BackfillProgress, LakeError> {
         let steps = self.steps();
-        let (log, mut plan) = self.planned(job, steps.as_ref()).await?;
+        let (log, mut plan) = self.planned(job, steps.as_ref(), clock.now()).await?;
         let days: BTreeSet<i32> = plan.given.keys().copied().collect();
         let mut progress = BackfillProgress { days: days.len() as u64, ..BackfillProgress::default() };
         for day in days {
@@ -171,12 +173,18 @@ impl Lake {
     }
 
     /// The plan of before, or a new one, made at a moment at which every table holds the same records.
-    async fn planned(&self, job: &Backfill, steps: &dyn Steps) -> Result<(LogStoreRef, Plan), LakeError> {
+    async fn planned(
+        &self,
+        job: &Backfill,
+        steps: &dyn Steps,
+        now: Timestamp,
+    ) -> Result<(LogStoreRef, Plan), LakeError> {
         let table = Table::Derived(job.table);
         let inputs = steps.inputs(job.table);
         if inputs.is_empty() {
             return Err(LakeError::Config(format!("no step fills {}", table.name())));
         }
+        self.check_kept(job, steps, now)?;
         for _ in 0..TRIES_MAX {
             {
                 let mut tables = self.inner.tables.lock().await;
@@ -197,6 +205,21 @@ impl Lake {
         }
         let reason = "its commits do not come to an end".to_owned();
         Err(LakeError::Unavailable { table: table.name(), doing: "derived again", reason })
+    }
+
+    /// What is derived from rows that are gone would be less than what is there.
+    fn check_kept(&self, job: &Backfill, steps: &dyn Steps, now: Timestamp) -> Result<(), LakeError> {
+        for input in steps.inputs(job.table) {
+            let keep = shortest(&self.inner.config.retention, input.name());
+            if keep.is_over(job.from_day, now) {
+                return Err(LakeError::Config(format!(
+                    "rows of {} are kept for {keep} (lake.retention), so the history of {} cannot be derived again from that day on: begin later",
+                    input.name(),
+                    job.table.definition().name
+                )));
+            }
+        }
+        Ok(())
     }
 
     async fn plan(&self, job: &Backfill, steps: &dyn Steps, tables: &[LakeTable]) -> Result<Plan, LakeError> {
@@ -279,7 +302,7 @@ impl Lake {
             return Ok(Vec::new());
         }
         let rows = self.merged(table, rows).await?;
-        self.write_files(table, log, 0, rows.finish()?, (now, now)).await
+        self.write_files(table, log, 0, rows.finish()?, &Made { now, changed: now, settled: None }).await
     }
 
     async fn give_up(&self, table: Table, log: &LogStoreRef) -> Result<(), LakeError> {

@@ -12,7 +12,7 @@ use deltalake_core::logstore::object_store::path::Path;
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
 use futures::{StreamExt, TryStreamExt, stream};
 use kizashi_model::derived::Derived;
-use kizashi_model::tables::{CHANGED_TAG, CHECKSUM_TAG, PARTITION_COLUMN, Table};
+use kizashi_model::tables::{CHANGED_TAG, CHECKSUM_TAG, PARTITION_COLUMN, SETTLED_TAG, Table};
 use kizashi_model::{Offsets, Timestamp, TopicPartition};
 use kizashi_relay::Batch;
 
@@ -50,6 +50,17 @@ impl Fence for Unfenced {
     fn owns(&self, _: TopicPartition) -> bool {
         true
     }
+}
+
+/// What is said of data files.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    /// When they are said to be made.
+    pub now: Timestamp,
+    /// When their newest rows were committed.
+    pub changed: Timestamp,
+    /// Of a day that is written anew as a whole: whose rows are in it.
+    pub settled: Option<String>,
 }
 
 /// What writing a batch came to.
@@ -166,7 +177,8 @@ impl Lake {
             }
             let days = rows.map_or(Ok(Vec::new()), |rows| rows.finish())?;
             let entry = entry(tables, table)?;
-            let adds = self.write_files(table, &entry.log, entry.version + 1, days, (now, now)).await?;
+            let made = Made { now, changed: now, settled: None };
+            let adds = self.write_files(table, &entry.log, entry.version + 1, days, &made).await?;
             let mut advance = Position { offsets, ..Position::default() };
             if is_primary(table) {
                 let mine = |at: TopicPartition| advance.offsets.get(at).is_some();
@@ -186,55 +198,52 @@ impl Lake {
         Ok(true)
     }
 
-    /// Puts one file per day in place. Nobody knows of them before the commit. `at`: when the files are said to be made, and
-    /// when their newest rows were committed.
+    /// Puts one file per day in place. Nobody knows of them before the commit.
     pub(crate) async fn write_files(
         &self,
         table: Table,
         log: &LogStoreRef,
         version: u64,
         days: Vec<DayRows>,
-        at: (Timestamp, Timestamp),
+        made: &Made,
     ) -> Result<Vec<Add>, LakeError> {
         let store = log.object_store(None);
         // No name is ever used again: a commit that was given up may still turn out to be there.
         let attempt = self.inner.attempts.fetch_add(1, Ordering::Relaxed);
         let name = |n: usize| format!("{version:020}-{:016x}-{attempt}-{n}", self.inner.nonce);
-        stream::iter(days.into_iter().enumerate().map(|(n, day)| put(table, store.as_ref(), day, name(n), at)))
+        stream::iter(days.into_iter().enumerate().map(|(n, day)| put(table, store.as_ref(), day, name(n), made)))
             .buffer_unordered(FILES_AT_ONCE)
             .try_collect()
             .await
     }
 }
 
-async fn put(
-    table: Table,
-    store: &dyn ObjectStore,
-    day: DayRows,
-    name: String,
-    (now, changed): (Timestamp, Timestamp),
-) -> Result<Add, LakeError> {
+async fn put(table: Table, store: &dyn ObjectStore, day: DayRows, name: String, made: &Made) -> Result<Add, LakeError> {
     let date = NaiveDate::from_epoch_days(day.day)
         .ok_or_else(|| internal(format!("day {} is out of range", day.day)))?
         .to_string();
     let path = format!("{PARTITION_COLUMN}={date}/{name}.parquet");
-    let file = encode(table, &day.rows)?;
+    let file = encode(table, &day.rows, made.settled.is_some())?;
     let size = i64::try_from(file.bytes.len()).map_err(internal)?;
     let checksum = format!("{:08x}", crc32fast::hash(&file.bytes));
     let failed =
         |e: ObjectStoreError| LakeError::Unavailable { table: table.name(), doing: "written", reason: reason(&e) };
     store.put(&Path::from(path.as_str()), file.bytes.into()).await.map_err(failed)?;
+    let mut tags = HashMap::from([
+        (CHECKSUM_TAG.to_owned(), Some(checksum)),
+        (CHANGED_TAG.to_owned(), Some(made.changed.0.to_string())),
+    ]);
+    if let Some(kept) = &made.settled {
+        tags.insert(SETTLED_TAG.to_owned(), Some(kept.clone()));
+    }
     Ok(Add {
         path,
         partition_values: HashMap::from([(PARTITION_COLUMN.to_owned(), Some(date))]),
         size,
-        modification_time: now.0,
+        modification_time: made.now.0,
         data_change: true,
         stats: Some(file.stats),
-        tags: Some(HashMap::from([
-            (CHECKSUM_TAG.to_owned(), Some(checksum)),
-            (CHANGED_TAG.to_owned(), Some(changed.0.to_string())),
-        ])),
+        tags: Some(tags),
         ..Add::default()
     })
 }

@@ -66,6 +66,15 @@ impl LakeTable {
         self.write(actions, DeltaOperation::Optimize { predicate: None, target_size: 0 }, Vec::new()).await
     }
 
+    /// Replaces files by files of fewer rows.
+    ///
+    /// # Errors
+    /// As [`LakeTable::commit`].
+    pub async fn commit_left_out(&mut self, removes: Vec<Remove>, adds: Vec<Add>) -> Result<Committed, LakeError> {
+        let actions = removes.into_iter().map(Action::Remove).chain(adds.into_iter().map(Action::Add)).collect();
+        self.write(actions, DeltaOperation::Delete { predicate: None }, Vec::new()).await
+    }
+
     /// Puts files in the place of others, with other rows.
     ///
     /// # Errors

@@ -7,22 +7,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
 
-use deltalake_core::DeltaTable;
-use deltalake_core::kernel::{LogicalFileView, Remove};
+use deltalake_core::kernel::LogicalFileView;
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
-use futures::TryStreamExt;
 use kizashi_model::Timestamp;
-use kizashi_model::tables::{CHANGED_TAG, CHECKSUM_TAG, PARTITION_COLUMN, Table};
+use kizashi_model::tables::{CHANGED_TAG, CHECKSUM_TAG, SETTLED_TAG, Table};
 use parquet::basic::Type;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::LakeError;
-use crate::commit::Committed;
+use crate::batch_writer::Made;
 use crate::data_file::read;
-use crate::error::{internal, reason, unavailable};
+use crate::error::{internal, reason};
 use crate::open::{Lake, entry};
 use crate::rows::Rows;
+use crate::settle::{Found, Rewritten};
 
 /// Merges of one table in a round: what is left waits for the next, so that new rows are not kept waiting.
 const MERGES_MAX: usize = 8;
@@ -31,51 +30,42 @@ const TIER_BITS: u32 = 4;
 
 /// Bytes of the rows of one merge at most, every text written out: far below what an Arrow column can hold (2 GiB), and
 /// what the writer's memory can bear.
-const MERGE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+pub(crate) const MERGE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// The end of a file that is read first: nearly always all of its metadata.
 const TAIL_BYTES: u64 = 16 * 1024;
 
-/// The column from which a row's day is taken; `None` for a table whose files are left as they are.
-fn time_column(table: Table) -> Option<&'static str> {
+/// The time by which rows of one day are sorted last.
+pub(crate) fn sort_column(table: Table) -> &'static str {
     match table {
-        Table::CheckResults | Table::Samples | Table::Findings => Some("slot"),
-        Table::CheckRetirements | Table::Problems | Table::TicketEvents | Table::RejectDecisions => Some("at"),
-        // The day of a prediction is that of one of two columns, and predictions are few.
-        Table::Predictions => None,
-        Table::Derived(of) => Some(of.definition().time.as_str()),
-        // A row has up to 1 MiB of anybody's bytes, and hardly anybody asks for them.
-        Table::Rejects => None,
+        Table::CheckResults | Table::Samples | Table::Findings => "slot",
+        Table::CheckRetirements | Table::Problems | Table::TicketEvents | Table::RejectDecisions => "at",
+        Table::Predictions => "made_at",
+        Table::Rejects => "received_at",
+        Table::Derived(of) => of.definition().time.as_str(),
     }
 }
 
 impl Lake {
-    /// Reads and writes beside the writer, which is held up for the commit only: files do not change, and nobody but this
-    /// takes one out of a table.
+    /// Reads and writes beside the writer, which is held up for the commit only: files do not change, and nobody but
+    /// whoever holds `rewriting` takes one out of a table.
     ///
     /// # Errors
     /// `Unavailable` when the store fails; nothing is lost, and files without a commit are ignored by all readers.
     pub(crate) async fn compact(&self, table: Table, now: Timestamp) -> Result<(), LakeError> {
-        let Some(time) = time_column(table) else { return Ok(()) };
-        let (log, reloads) = {
-            let mut tables = self.inner.tables.lock().await;
-            let entry = entry(&mut tables, table)?;
-            if entry.held {
-                return Ok(());
-            }
-            (entry.log.clone(), entry.reloads)
-        };
-        let mut delta = DeltaTable::new(log.clone());
-        delta.load().await.map_err(unavailable(table, "read"))?;
+        // A row has up to 1 MiB of anybody's bytes, and hardly anybody asks for them.
+        if table == Table::Rejects || entry(&mut *self.inner.tables.lock().await, table)?.held {
+            return Ok(());
+        }
+        let _alone = self.inner.rewriting.lock().await;
+        let mut found = self.found(table).await?;
+        self.leave_damaged(&mut found);
         let config = &self.inner.config;
-        let snapshot = delta.snapshot().map_err(unavailable(table, "read"))?.snapshot();
-        let files: Vec<LogicalFileView> =
-            snapshot.file_views(log.as_ref(), None).try_collect().await.map_err(unavailable(table, "read"))?;
-        // A damaged file stays as it is, and does not keep the others from being merged.
-        let files: Vec<_> = files.into_iter().filter(|file| !self.damaged().contains(file.path().as_ref())).collect();
-        let groups = groups(&files, config.compact_files_min, config.compact_rows_max);
-        for group in groups.into_iter().take(MERGES_MAX) {
-            let store = log.object_store(None);
-            let mut group = self.judged(fitting(table, store.as_ref(), group).await)?;
+        let store = found.log.object_store(None);
+        for (day, group) in
+            groups(&found, config.compact_files_min, config.compact_rows_max).into_iter().take(MERGES_MAX)
+        {
+            let fitting = fitting(table, store.as_ref(), group).await;
+            let Some(mut group) = self.unless_damaged(fitting)? else { continue };
             if group.len() < 2 {
                 continue;
             }
@@ -84,27 +74,17 @@ impl Lake {
             let mut rows = Rows::new(table);
             for file in &group {
                 let (path, checksum) = (file.path(), tag(file, CHECKSUM_TAG));
-                let mut each = |batch| rows.push_batch(&batch, time);
+                let mut each = |batch| rows.push_batch(&batch, sort_column(table));
                 let read = read(table, store.as_ref(), &path, checksum.as_deref(), &mut each);
                 self.judged(read.await)?;
             }
-            let rows = self.merged(table, rows).await?;
-            let changed = group.iter().map(|file| changed(file)).max().unwrap_or(now);
-            let mut adds =
-                self.write_files(table, &log, snapshot.version() + 1, rows.finish()?, (now, changed)).await?;
-            for add in &mut adds {
-                add.data_change = false;
-            }
-            let removes: Vec<Remove> = group.iter().map(|file| file.remove_action(false)).collect();
-            let mut tables = self.inner.tables.lock().await;
-            let entry = entry(&mut tables, table)?;
-            // Another writer was met meanwhile: it may have taken some of these files out.
-            if entry.stale || entry.held || entry.reloads != reloads {
-                break;
-            }
-            let merged = entry.commit_merged(removes, adds).await;
-            self.tail_stands_at(&tables, false);
-            if merged? == Committed::Anew {
+            let rows = self.merged(table, rows).await?.finish_as(day)?;
+            let made =
+                Made { now, changed: group.iter().map(|file| changed(file)).max().unwrap_or(now), settled: None };
+            let mut adds = self.write_files(table, &found.log, found.version + 1, rows, &made).await?;
+            adds.iter_mut().for_each(|add| add.data_change = false);
+            let removes = group.iter().map(|file| file.remove_action(false)).collect();
+            if !self.replace(table, &found, Rewritten { removes, adds, rows_left_out: 0 }).await? {
                 break;
             }
         }
@@ -126,7 +106,7 @@ impl Lake {
         Ok(merged)
     }
 
-    /// Remembers the file that was found to be damaged, if one was.
+    /// Remembers the file that was found to be damaged, if one was: the next round leaves it out.
     fn judged<T>(&self, outcome: Result<T, LakeError>) -> Result<T, LakeError> {
         if let Err(LakeError::Damaged { path, .. }) = &outcome {
             self.damaged().insert(path.clone());
@@ -134,32 +114,44 @@ impl Lake {
         outcome
     }
 
-    fn damaged(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    /// As [`Lake::judged`], and goes on without.
+    pub(crate) fn unless_damaged<T>(&self, outcome: Result<T, LakeError>) -> Result<Option<T>, LakeError> {
+        match self.judged(outcome) {
+            Err(LakeError::Damaged { table, path }) => {
+                tracing::warn!(table, path, "a data file is damaged: it stays as it is");
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    pub(crate) fn damaged(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.inner.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Per day and size with files enough, the smallest of them, as many as fit into one. A file that is more than half full
-/// stays as it is.
-fn groups(files: &[LogicalFileView], files_min: usize, rows_max: usize) -> Vec<Vec<&LogicalFileView>> {
-    let mut tiers: BTreeMap<(String, u32), Vec<(usize, &LogicalFileView)>> = BTreeMap::new();
-    for file in files {
-        let day = file.partition_values_map().remove(PARTITION_COLUMN).flatten();
-        // Without a row count the file is not ours.
-        if let (Some(day), Some(rows)) = (day, file.num_records().filter(|rows| *rows <= rows_max / 2)) {
-            tiers.entry((day, tier(rows))).or_default().push((rows, file));
+/// stays as it is, and so does one of a day that was written anew as a whole.
+fn groups(found: &Found, files_min: usize, rows_max: usize) -> Vec<(i32, Vec<&LogicalFileView>)> {
+    let mut tiers: BTreeMap<(i32, u32), Vec<(usize, &LogicalFileView)>> = BTreeMap::new();
+    for (day, files) in found.by_day() {
+        for file in files.into_iter().filter(|file| tag(file, SETTLED_TAG).is_none()) {
+            // Without a row count the file is not ours.
+            if let Some(rows) = file.num_records().filter(|rows| *rows <= rows_max / 2) {
+                tiers.entry((day, tier(rows))).or_default().push((rows, file));
+            }
         }
     }
     let mut groups = Vec::new();
     // The newest day first: it is what people look at.
-    for (_, mut files) in tiers.into_iter().rev().filter(|(_, files)| files.len() >= files_min.max(2)) {
+    for ((day, _), mut files) in tiers.into_iter().rev().filter(|(_, files)| files.len() >= files_min.max(2)) {
         files.sort_by_key(|(rows, _)| *rows);
         let mut total = 0;
         let fitting = files.iter().take_while(|(rows, _)| {
             total += rows;
             total <= rows_max
         });
-        groups.push(fitting.map(|(_, file)| *file).collect());
+        groups.push((day, fitting.map(|(_, file)| *file).collect()));
     }
     groups
 }
@@ -190,7 +182,7 @@ async fn fitting<'f>(
 }
 
 /// The sizes of column chunks do not tell it: a text that repeats is in a chunk once, and in memory in every row.
-fn bytes_in_memory(metadata: &ParquetMetaData) -> Option<u64> {
+pub(crate) fn bytes_in_memory(metadata: &ParquetMetaData) -> Option<u64> {
     let mut total = 0u64;
     for group in metadata.row_groups() {
         let rows = u64::try_from(group.num_rows()).ok()?;
@@ -230,11 +222,11 @@ fn damaged(table: Table, file: &LogicalFileView) -> LakeError {
 
 /// As the log has it.
 #[allow(deprecated, reason = "nothing else gives a file's tags")]
-fn tag(file: &LogicalFileView, name: &str) -> Option<String> {
+pub(crate) fn tag(file: &LogicalFileView, name: &str) -> Option<String> {
     file.add_action().tags?.remove(name).flatten()
 }
 
 /// When the newest rows of the file were committed.
-fn changed(file: &LogicalFileView) -> Timestamp {
+pub(crate) fn changed(file: &LogicalFileView) -> Timestamp {
     Timestamp(tag(file, CHANGED_TAG).and_then(|at| at.parse().ok()).unwrap_or_else(|| file.modification_time()))
 }

@@ -5,6 +5,8 @@ use kizashi_model::envelope::BODY_BYTES_MAX;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::retention::{KeepRule, validate};
+
 /// Bytes of text of one row that do not come from its record, at most: the reason of a reject, the names of its topic.
 pub(crate) const ROW_BYTES_MAX: usize = 1_000;
 /// By how much a record's text can grow on its way into a column: U+0001 in a reject's header becomes `\u0001`.
@@ -39,6 +41,12 @@ pub struct LakeConfig {
     pub repeat_window: u64,
     /// How long a stop may take to commit what was read.
     pub drain: Span,
+    /// How long after its end a day is written anew as a whole, sorted by tenant and check, so that a statement about one of
+    /// them reads little of the others. Rows that come later wait in files of their own until they are many.
+    pub settle_after: Span,
+    /// How long rows are kept; for good where no rule is for them. Of several rules the one that says most holds: tenant and
+    /// table, then tenant, then table.
+    pub retention: Vec<KeepRule>,
 }
 
 impl Default for LakeConfig {
@@ -53,6 +61,8 @@ impl Default for LakeConfig {
             compact_rows_max: 1_000_000,
             repeat_window: 100_000,
             drain: Span::from_secs(10),
+            settle_after: Span::from_secs(2 * 3_600),
+            retention: Vec::new(),
         }
     }
 }
@@ -77,7 +87,9 @@ impl LakeConfig {
         within("compact_files_min", self.compact_files_min as i128, 0, 100_000)?;
         within("compact_rows_max", self.compact_rows_max as i128, 1_000, 10_000_000)?;
         within("repeat_window", self.repeat_window.into(), 0, 10_000_000)?;
-        within("drain (in ms)", self.drain.ms().into(), 0, 600_000)
+        within("drain (in ms)", self.drain.ms().into(), 0, 600_000)?;
+        within("settle_after (in ms)", self.settle_after.ms().into(), 0, 30 * 86_400_000)?;
+        validate(&self.retention)
     }
 }
 

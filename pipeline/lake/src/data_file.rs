@@ -5,11 +5,16 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::Schema;
+use bytes::Bytes;
 use deltalake_core::logstore::object_store::path::Path;
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
 use kizashi_model::tables::Table;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use crate::LakeError;
 use crate::error::{internal, reason};
@@ -21,7 +26,7 @@ const BATCH_ROWS: usize = 65_536;
 /// Hands over the rows of a file as they are in files of ours, some at a time. `path` as the log has it, and so its sum.
 ///
 /// # Errors
-/// `Unavailable` when it cannot be read, `Damaged` when its bytes are not those of the sum, and what `each` says.
+/// As [`DataFile::open`] and [`DataFile::rows`].
 pub(crate) async fn read(
     table: Table,
     store: &dyn ObjectStore,
@@ -29,24 +34,92 @@ pub(crate) async fn read(
     checksum: Option<&str>,
     each: &mut (dyn FnMut(RecordBatch) -> Result<(), LakeError> + Send),
 ) -> Result<(), LakeError> {
-    let away = |reason: String| LakeError::Unavailable { table: table.name(), doing: "read", reason };
-    let at = Path::parse(path).map_err(internal)?;
-    let got = store.get(&at).await.map_err(|e| away(reason(&e)))?;
-    let bytes = got.bytes().await.map_err(|e| away(reason(&e)))?;
-    if checksum.is_some_and(|expected| expected != format!("{:08x}", crc32fast::hash(&bytes))) {
-        return Err(LakeError::Damaged { table: table.name(), path: path.to_owned() });
+    DataFile::open(table, store, path, checksum).await?.rows(None, each)
+}
+
+/// One that was read into memory, and whose bytes are those that the log sums up.
+pub(crate) struct DataFile {
+    table: Table,
+    path: String,
+    bytes: Bytes,
+    metadata: ArrowReaderMetadata,
+}
+
+impl DataFile {
+    /// # Errors
+    /// `Unavailable` when it cannot be read, `Damaged` when its bytes are not those of the sum.
+    pub async fn open(
+        table: Table,
+        store: &dyn ObjectStore,
+        path: &str,
+        checksum: Option<&str>,
+    ) -> Result<Self, LakeError> {
+        let away = |reason: String| LakeError::Unavailable { table: table.name(), doing: "read", reason };
+        let at = Path::parse(path).map_err(internal)?;
+        let got = store.get(&at).await.map_err(|e| away(reason(&e)))?;
+        let bytes = got.bytes().await.map_err(|e| away(reason(&e)))?;
+        if checksum.is_some_and(|expected| expected != format!("{:08x}", crc32fast::hash(&bytes))) {
+            return Err(LakeError::Damaged { table: table.name(), path: path.to_owned() });
+        }
+        let broken = |e: ParquetError| away(format!("{path}: {e}"));
+        let options = ArrowReaderOptions::default().with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata = ArrowReaderMetadata::load(&bytes, options).map_err(broken)?;
+        // Names as the dictionaries that they are in the file, if it is as ours are.
+        let named = ArrowReaderOptions::new().with_schema(file_schema(table));
+        let named = ArrowReaderMetadata::try_new(metadata.metadata().clone(), named);
+        Ok(Self { table, path: path.to_owned(), bytes, metadata: named.unwrap_or(metadata) })
     }
-    let broken = |e: ParquetError| away(format!("{path}: {e}"));
-    let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::default()).map_err(broken)?;
-    // Names as the dictionaries that they are in the file, if it is as ours are.
-    let named = ArrowReaderOptions::new().with_schema(file_schema(table));
-    let named = ArrowReaderMetadata::try_new(metadata.metadata().clone(), named);
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, named.unwrap_or(metadata));
-    for batch in builder.with_batch_size(BATCH_ROWS).build().map_err(broken)? {
-        let batch = batch.map_err(|e| away(format!("{path}: {e}")))?;
-        each(as_table(table, &batch)?)?;
+
+    pub fn metadata(&self) -> &ParquetMetaData {
+        self.metadata.metadata()
     }
-    Ok(())
+
+    /// Hands over its rows, or those of a selection.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be decoded, and what `each` says.
+    pub fn rows(
+        &self,
+        selection: Option<RowSelection>,
+        each: &mut (dyn FnMut(RecordBatch) -> Result<(), LakeError> + Send),
+    ) -> Result<(), LakeError> {
+        let mut builder = self.builder();
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        for batch in builder.build().map_err(|e| self.broken(&e))? {
+            let batch = batch.map_err(|e| self.broken(&e))?;
+            each(as_table(self.table, &batch)?)?;
+        }
+        Ok(())
+    }
+
+    /// Hands over some of its columns, as they are in the file; one that it does not have is left out.
+    ///
+    /// # Errors
+    /// As [`DataFile::rows`].
+    pub fn columns(
+        &self,
+        names: &[&str],
+        each: &mut (dyn FnMut(&RecordBatch) -> Result<(), LakeError> + Send),
+    ) -> Result<(), LakeError> {
+        let builder = self.builder();
+        let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+        for batch in builder.with_projection(mask).build().map_err(|e| self.broken(&e))? {
+            each(&batch.map_err(|e| self.broken(&e))?)?;
+        }
+        Ok(())
+    }
+
+    fn builder(&self) -> ParquetRecordBatchReaderBuilder<Bytes> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.metadata.clone());
+        builder.with_batch_size(BATCH_ROWS)
+    }
+
+    fn broken(&self, error: &dyn std::error::Error) -> LakeError {
+        let reason = format!("{}: {error}", self.path);
+        LakeError::Unavailable { table: self.table.name(), doing: "read", reason }
+    }
 }
 
 /// Other tools may have rewritten a file with wider types of the same meaning.

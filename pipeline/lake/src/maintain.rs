@@ -1,9 +1,10 @@
-//! What keeps a table quick to open and to query, and small on disk: small files merged, checkpoints of the log, old log
-//! entries and replaced files removed.
+//! What keeps a table quick to open and to query, and small on disk: small files merged, days that are over written anew
+//! without what is not kept any longer, checkpoints of the log, old log entries and replaced files removed.
 //! Done beside the writer, which it holds up only for the commit of a merge.
 
 use std::sync::Arc;
 
+use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::logstore::object_store::ObjectStoreExt;
 use deltalake_core::logstore::object_store::path::Path;
 use deltalake_core::operations::vacuum::{self, VacuumMode};
@@ -29,7 +30,9 @@ impl Lake {
     pub async fn maintain(&self, now: Timestamp) -> Result<(), LakeError> {
         let tables: Vec<Table> = self.inner.tables.lock().await.iter().map(|of| of.table).collect();
         for table in tables {
-            for outcome in [self.merge_files(table, now).await, self.shorten_log(table, now).await] {
+            for outcome in
+                [self.merge_files(table, now).await, self.settle(table, now).await, self.shorten_log(table, now).await]
+            {
                 match outcome {
                     Err(error) if error.may_retry() => {
                         tracing::warn!(%error, "maintenance of a table failed; it is tried again after more commits");
@@ -37,6 +40,12 @@ impl Lake {
                     other => other?,
                 }
             }
+        }
+        match self.end_erasures(now).await {
+            Err(error) if error.may_retry() => {
+                tracing::warn!(%error, "what is left of an erased tenant is deleted later")
+            }
+            other => other?,
         }
         Ok(())
     }
@@ -81,41 +90,71 @@ impl Lake {
             }
             (entry.log.clone(), std::mem::replace(&mut entry.checkpoint, entry.version))
         };
-        let away = unavailable(table, "checkpointed");
-        let mut delta = DeltaTable::new(log.clone());
-        delta.load().await.map_err(&away)?;
-        create_checkpoint(&delta, None).await.map_err(&away)?;
-        let version = delta.version().unwrap_or(before);
+        let version = self.checkpoint(table, &log).await?.unwrap_or(before);
         let round = every * CHECKPOINTS_PER_CLEANUP;
         if version / round > before / round {
-            // First, because it reads the log as it was loaded.
-            self.sweep(table, &delta, now).await?;
-            let cutoff = now.0.saturating_sub(self.inner.config.log_retention.ms());
-            cleanup_expired_logs_for(version, log.as_ref(), cutoff, None).await.map_err(&away)?;
+            self.clean(table, &log, now).await?;
         }
         Ok(())
     }
 
-    /// Deletes the data files that are part of no version a reader may still travel to: those that merges replaced, and those
-    /// whose commit never came. What these are delta-rs says; its own deletion would make commits beside the writer's.
-    async fn sweep(&self, table: Table, delta: &DeltaTable, now: Timestamp) -> Result<(), LakeError> {
+    /// A checkpoint now, and what is older than `log_retention` deleted.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store fails.
+    pub(crate) async fn trim(&self, table: Table, now: Timestamp) -> Result<(), LakeError> {
+        let log = entry(&mut *self.inner.tables.lock().await, table)?.log.clone();
+        self.checkpoint(table, &log).await?;
+        self.clean(table, &log, now).await
+    }
+
+    /// Answers the version that it is of.
+    async fn checkpoint(&self, table: Table, log: &LogStoreRef) -> Result<Option<u64>, LakeError> {
+        let away = unavailable(table, "checkpointed");
+        let mut delta = DeltaTable::new(log.clone());
+        delta.load().await.map_err(&away)?;
+        create_checkpoint(&delta, None).await.map_err(&away)?;
+        Ok(delta.version())
+    }
+
+    async fn clean(&self, table: Table, log: &LogStoreRef, now: Timestamp) -> Result<(), LakeError> {
+        let away = unavailable(table, "swept");
+        let mut delta = DeltaTable::new(log.clone());
+        delta.load().await.map_err(&away)?;
+        // First, because it reads the log as it was loaded.
+        for mode in [VacuumMode::Lite, VacuumMode::Full] {
+            self.sweep(table, &delta, mode, now).await?;
+        }
+        let cutoff = now.0.saturating_sub(self.inner.config.log_retention.ms());
+        cleanup_expired_logs_for(delta.version().unwrap_or(0), log.as_ref(), cutoff, None).await.map_err(&away)?;
+        Ok(())
+    }
+
+    /// Deletes the data files that are part of no version a reader may still travel to: those that merges replaced, and in
+    /// full mode those whose commit never came. What these are delta-rs says; its own deletion would make commits beside the
+    /// writer's.
+    pub(crate) async fn sweep(
+        &self,
+        table: Table,
+        delta: &DeltaTable,
+        mode: VacuumMode,
+        now: Timestamp,
+    ) -> Result<(), LakeError> {
         let away = unavailable(table, "swept");
         let store = delta.log_store().object_store(None);
         let retention = chrono::Duration::milliseconds(self.inner.config.log_retention.ms());
         // Without a commit and old, but by this very writer: perhaps it only looks old, because the clock was set.
         let own = format!("-{:016x}-", self.inner.nonce);
+        let full = mode == VacuumMode::Full;
+        let plan = delta.clone().vacuum().with_mode(mode).with_dry_run(true).with_clock(Arc::new(At(now)));
+        let plan = plan.with_retention_period(retention).with_enforce_retention_duration(false);
+        let (_, found) = plan.await.map_err(&away)?;
         let mut deleted = 0;
-        for mode in [VacuumMode::Lite, VacuumMode::Full] {
-            let full = mode == VacuumMode::Full;
-            let plan = delta.clone().vacuum().with_mode(mode).with_dry_run(true).with_clock(Arc::new(At(now)));
-            let plan = plan.with_retention_period(retention).with_enforce_retention_duration(false);
-            let (_, found) = plan.await.map_err(&away)?;
-            for path in found.files_deleted.iter().filter(|path| !full || !path.contains(&own)) {
-                match store.delete(&Path::from(path.as_str())).await {
-                    Ok(()) => deleted += 1,
-                    Err(ObjectStoreError::NotFound { .. }) => {}
-                    Err(error) => return Err(away(error.into())),
-                }
+        for path in found.files_deleted.iter().filter(|path| !full || !path.contains(&own)) {
+            match store.delete(&Path::from(path.as_str())).await {
+                Ok(()) => deleted += 1,
+                Err(ObjectStoreError::NotFound { .. }) => {}
+                Err(error) => return Err(away(error.into())),
             }
         }
         if deleted > 0 {

@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::backfill::plan_of;
 use crate::decode::Windows;
+use crate::erase::{Erasures, noted};
 use crate::error::{internal, unavailable};
 use crate::evolve::evolve;
 use crate::freshness::Freshness;
@@ -53,6 +54,10 @@ pub(crate) struct Inner {
     pub segments: AtomicU64,
     /// By which events without a sequence are known again.
     pub windows: Windows,
+    /// Held by whoever puts files in the place of others, so that no two take out the same one.
+    pub rewriting: Mutex<()>,
+    /// Tenants that are being erased.
+    pub erasures: std::sync::Mutex<Erasures>,
     /// What is made of rows before they are committed.
     pub steps: RwLock<Arc<dyn Steps>>,
     /// Data files that are not as they were written, as far as merges have met them.
@@ -96,6 +101,7 @@ impl Lake {
         let root = folder(root)?;
         let opening = Table::ALL.into_iter().map(|table| open_table(table, store.clone(), &root, &config));
         let tables = try_join_all(opening).await?;
+        let erasures = noted(&store, &root).await?;
         let nonce = getrandom::u64().map_err(|e| internal(format!("no random number to name files by: {e}")))?;
         let inner = Inner {
             config,
@@ -108,6 +114,8 @@ impl Lake {
             tail: watch::Sender::new(Arc::new(Tail { writer: nonce, ..Tail::default() })),
             segments: AtomicU64::new(1),
             windows: Windows::new(),
+            rewriting: Mutex::default(),
+            erasures: std::sync::Mutex::new(erasures),
             steps: RwLock::new(Arc::new(NoSteps)),
             damaged: std::sync::Mutex::default(),
             nonce,
@@ -176,6 +184,7 @@ pub(crate) async fn open_table(
         position: Position::default(),
         checkpoint: 0,
         files_new: usize::MAX,
+        looked_at: None,
         reloads: 0,
         held: false,
         stale: true,

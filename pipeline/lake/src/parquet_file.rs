@@ -1,5 +1,6 @@
 //! Rows of a day as a Parquet file, and what the table's log says about it so that readers skip it unopened.
 
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -26,6 +27,11 @@ const LONG_TEXTS: [&str; 9] =
 const VALUES_BYTES_MAX: usize = 512 * 1024;
 /// Rows that a reader can skip together within a file.
 const PAGE_ROWS: usize = 20_000;
+/// Rows of a group of several tenants at least, and of any group at most.
+pub(crate) const GROUP_ROWS_MIN: usize = 8_192;
+const GROUP_ROWS_MAX: usize = 1_048_576;
+/// Of zstd, for what is written once and kept.
+const SETTLED_LEVEL: i32 = 9;
 /// Names longer than this have no extremes in the log; ours never are.
 const NAME_BYTES_MAX: usize = 256;
 
@@ -35,26 +41,55 @@ pub(crate) struct ParquetFile {
     pub stats: String,
 }
 
+/// `settled`: the rows are read often and written once, so they are packed tighter, and those of a tenant lie in groups of
+/// their own.
+///
 /// # Errors
 /// `Internal`: writing to memory fails only for rows that do not fit their schema.
-pub(crate) fn encode(table: Table, rows: &RecordBatch) -> Result<ParquetFile, LakeError> {
+pub(crate) fn encode(table: Table, rows: &RecordBatch, settled: bool) -> Result<ParquetFile, LakeError> {
+    let properties = match settled {
+        true => properties(table, SETTLED_LEVEL),
+        false => PROPERTIES.get(index(table)).map_or_else(|| properties(table, 1), |of| of.as_ref().clone()),
+    };
     let options = ArrowWriterOptions::new()
-        .with_properties(PROPERTIES.get(index(table)).map_or_else(|| properties(table), |of| of.as_ref().clone()))
+        .with_properties(properties)
         // The log has the schema; ours here is of dictionaries, which is nobody else's business.
         .with_skip_arrow_metadata(true);
     let bytes = Vec::with_capacity(4_096 + rows.num_rows() * 8);
     let mut writer = ArrowWriter::try_new_with_options(bytes, rows.schema(), options).map_err(internal)?;
-    writer.write(rows).map_err(internal)?;
+    if settled {
+        for group in groups(rows) {
+            writer.write(&rows.slice(group.start, group.len())).map_err(internal)?;
+            writer.flush().map_err(internal)?;
+        }
+    } else {
+        writer.write(rows).map_err(internal)?;
+    }
     let bytes = writer.into_inner().map_err(internal)?;
     Ok(ParquetFile { bytes: bytes.into(), stats: stats(rows) })
 }
 
 static PROPERTIES: LazyLock<Vec<Arc<WriterProperties>>> =
-    LazyLock::new(|| Table::ALL.into_iter().map(|table| Arc::new(properties(table))).collect());
+    LazyLock::new(|| Table::ALL.into_iter().map(|table| Arc::new(properties(table, 1))).collect());
 
-fn properties(table: Table) -> WriterProperties {
+/// Where row groups begin and end: with tenants, unless they have few rows.
+fn groups(rows: &RecordBatch) -> Vec<Range<usize>> {
+    let tenants = rows.column_by_name("tenant").and_then(|column| column.as_dictionary_opt::<Int32Type>());
+    let is_other = |row: usize| tenants.is_some_and(|tenants| tenants.key(row) != tenants.key(row - 1));
+    let (mut groups, mut first) = (Vec::new(), 0);
+    for row in 1..=rows.num_rows() {
+        let many = row - first >= GROUP_ROWS_MIN;
+        if row == rows.num_rows() || row - first == GROUP_ROWS_MAX || (many && is_other(row)) {
+            groups.push(first..row);
+            first = row;
+        }
+    }
+    groups
+}
+
+fn properties(table: Table, level: i32) -> WriterProperties {
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default()))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_created_by(concat!("kizashi ", env!("CARGO_PKG_VERSION")).to_owned());

@@ -16,7 +16,7 @@ use kizashi_model::{Timestamp, TopicPartition};
 use crate::LakeError;
 use crate::error::internal;
 use crate::names::Names;
-use crate::order::{day, is_one_day, order};
+use crate::order::{by_day, day, is_one_day, order};
 
 /// Columns whose values repeat: they are kept as dictionaries, which makes sorting and copying them cheap.
 const NAMES: [&str; 6] = ["tenant", "check_id", "metric", "kind", "state", "unit"];
@@ -207,18 +207,15 @@ impl Rows {
             return Ok(Vec::new());
         }
         let rows = self.whole()?;
-        let order = self.order(rows.columns())?;
+        let mut order = self.order(rows.columns())?;
+        by_day(&mut order, &self.times);
         let day = |row: &u32| day(self.times[*row as usize]);
         let days: Vec<(i32, usize)> = if is_one_day(&self.times) {
             vec![(day(&0), order.len())]
         } else {
             order.chunk_by(|a, b| day(a) == day(b)).map(|rows| (day(&rows[0]), rows.len())).collect()
         };
-        let sorted = if order.is_sorted() {
-            rows
-        } else {
-            take_record_batch(&rows, &UInt32Array::from(order)).map_err(internal)?
-        };
+        let sorted = ordered(rows, order)?;
         let mut first = 0;
         let cut = |(day, len)| {
             let rows = sorted.slice(first, len);
@@ -226,6 +223,19 @@ impl Rows {
             DayRows { day, rows }
         };
         Ok(days.into_iter().map(cut).collect())
+    }
+
+    /// Sorts the rows, all of which are of one day.
+    ///
+    /// # Errors
+    /// As [`Rows::finish`].
+    pub(crate) fn finish_as(mut self, day: i32) -> Result<Vec<DayRows>, LakeError> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.whole()?;
+        let order = self.order(rows.columns())?;
+        Ok(vec![DayRows { day, rows: ordered(rows, order)? }])
     }
 
     /// Notes that the rows since the last note are of this record.
@@ -324,6 +334,13 @@ impl Rows {
         self.times.extend_from_slice(times.values());
         Ok(())
     }
+}
+
+fn ordered(rows: RecordBatch, order: Vec<u32>) -> Result<RecordBatch, LakeError> {
+    if order.is_sorted() {
+        return Ok(rows);
+    }
+    take_record_batch(&rows, &UInt32Array::from(order)).map_err(internal)
 }
 
 fn append_array(column: &mut Column, array: &ArrayRef) -> Option<()> {

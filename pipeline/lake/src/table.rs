@@ -2,7 +2,7 @@
 
 use deltalake_core::logstore::LogStoreRef;
 use kizashi_model::tables::Table;
-use kizashi_model::{Offsets, Topic, TopicPartition};
+use kizashi_model::{Offsets, Timestamp, Topic, TopicPartition};
 use kizashi_relay::Seen;
 
 /// How far the relay is in a table: what its `txn` actions say.
@@ -110,6 +110,8 @@ pub(crate) struct LakeTable {
     pub checkpoint: u64,
     /// Files that were added since small ones were looked for; after a start as many as there may be.
     pub files_new: usize,
+    /// When its closed days were looked at last.
+    pub looked_at: Option<Timestamp>,
     /// How often the log was read: while it is the same, all commits since are ours.
     pub reloads: u64,
     /// Its days are being derived again: until they are in place its files stay as they are.
