@@ -83,6 +83,8 @@ pub enum Command {
         kizashi rejects retry check-results/3/41 --payload repaired.json\n  \
         kizashi rejects --reason 'unknown type' drop --every-open --comment 'a test'")]
     Rejects(RejectsArgs),
+    /// Take every row of a tenant out of the lake and the database, for good; without a tenant: list what is being erased
+    Erase(EraseArgs),
     /// Make, list and revoke tokens for programs
     Token(TokenArgs),
     /// Bring a CSV or Parquet file of times and values onto a check; the same file again changes nothing
@@ -129,6 +131,21 @@ pub struct ApplyArgs {
 
 #[derive(Args, Debug)]
 pub struct StepsArgs {
+    /// One JSON object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct EraseArgs {
+    /// Whose rows
+    pub tenant: Option<TenantId>,
+    /// It is meant: nothing brings them back
+    #[arg(long, requires = "tenant")]
+    pub yes: bool,
+    /// Wait so long for the end; it goes on either way
+    #[arg(long, default_value = "10m")]
+    pub within: Span,
     /// One JSON object per line
     #[arg(long)]
     pub json: bool,

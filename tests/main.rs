@@ -8,6 +8,7 @@ mod command_line;
 mod configuration;
 mod crash;
 mod damage;
+mod erase;
 mod file_systems;
 mod kafka;
 mod late;

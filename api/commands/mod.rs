@@ -3,6 +3,7 @@
 pub mod backtest;
 mod dashboards;
 pub mod demo;
+pub mod erase;
 pub mod import;
 pub mod rejects;
 pub mod replay;

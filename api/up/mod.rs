@@ -4,6 +4,7 @@ mod background;
 mod checks;
 mod configuration;
 mod doors;
+mod erasures;
 mod foresight;
 mod importer;
 mod intake;
@@ -36,6 +37,7 @@ use crate::data_folder::{DataFolder, Token, write_whole};
 use checks::Checks;
 use configuration::Files;
 use doors::{Addresses, Behind, Doors};
+use erasures::Erasures;
 use foresight::Watcher;
 use kizashi_lake::steps::Steps as _;
 use observe::Observer;
@@ -108,6 +110,8 @@ async fn run(place: &Place, loaded: Loaded, background: &Handle) -> Result<()> {
         let (pipeline, clock, stop) = (pipeline.clone(), clock.clone(), stop.clone());
         async move { pipeline.backfill(backfills, clock, stop).await }
     });
+    let erasures = Erasures::new(&parts, &clock, checks.clone());
+    rest.add_on(background, "the erasures", erasures.clone().run(stop.clone()));
     let behind = Behind { desk: &parts.desk, sql: &sql, engine: &parts.engine, token: &token };
     let addresses = doors.start(&folder, &loaded, &behind, &mut rest, &stop)?;
     let live = Live::filling();
@@ -129,6 +133,7 @@ async fn run(place: &Place, loaded: Loaded, background: &Handle) -> Result<()> {
         dashboards: dashboards(&loaded),
         configuration: Arc::new(Files::new(place, &loaded, &clock, &parts.desk, checks.clone())),
         pipeline: pipeline.clone(),
+        erasures,
         live,
         oidc,
     };

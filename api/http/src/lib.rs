@@ -42,7 +42,7 @@ pub use permissions::may_run_sql;
 pub use serve::Server;
 pub use state::{
     AppState, BackfillRequest, BackfillState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError,
-    ConfiguredCheck, ImportReport, ImportRequest, Importer, ManagedFile, Pipeline, RejectedPoint, StepState,
-    Thresholds, TriedCheck, TriedMetric,
+    ConfiguredCheck, ErasureState, Erasures, ImportReport, ImportRequest, Importer, ManagedFile, Pipeline,
+    RejectedPoint, StepState, Thresholds, TriedCheck, TriedMetric,
 };
 pub use tls::Tls;

@@ -34,6 +34,7 @@ pub struct AppState {
     pub dashboards: Dashboards,
     pub configuration: Arc<dyn Configuration>,
     pub pipeline: Arc<dyn Pipeline>,
+    pub erasures: Arc<dyn Erasures>,
     /// Changes as they happen, handed in by the wiring.
     pub live: Live,
     /// The provider at which people may sign in too.
@@ -197,6 +198,31 @@ pub struct BackfillRequest {
     /// Names of steps; all of them if there is none.
     pub steps: Vec<String>,
     pub rows_per_second: Option<u64>,
+}
+
+/// How far a tenant is erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErasureState {
+    pub tenant: TenantId,
+    pub asked_at: Timestamp,
+    /// Rows that were taken out of the lake.
+    pub rows: u64,
+    /// Since when nothing of it is left but entries of the log.
+    pub erased_at: Option<Timestamp>,
+    /// What stands in its way.
+    pub reason: Option<String>,
+}
+
+/// Tenants that are erased.
+pub trait Erasures: Send + Sync {
+    /// Those that are not done to the last trace.
+    fn list(&self) -> Vec<ErasureState>;
+
+    /// Begins it. Who asked is recorded.
+    ///
+    /// # Errors
+    /// Why it was not begun.
+    fn ask<'a>(&'a self, tenant: &'a TenantId, by: &'a By) -> BoxFuture<'a, Result<(), ConfigurationError>>;
 }
 
 /// The steps, from their files to their tables.

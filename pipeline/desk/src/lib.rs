@@ -6,6 +6,7 @@ mod configuration;
 pub mod consume;
 mod database;
 mod entities;
+mod erase;
 mod error;
 mod foresight;
 mod intake;

@@ -8,6 +8,7 @@ pub mod checks;
 pub mod configuration;
 pub mod dashboards;
 pub mod docs;
+pub mod erasures;
 pub mod events;
 pub mod failures;
 pub mod findings;

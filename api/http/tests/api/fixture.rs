@@ -9,8 +9,8 @@ use kizashi_desk::{By, Desk};
 use kizashi_engine::{Engine, EngineConfig, rows};
 use kizashi_http::{
     AppState, BackfillRequest, BackfillState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError,
-    ConfiguredCheck, Health, HttpConfig, ImportReport, ImportRequest, Importer, Live, ManagedFile, Metrics, Oidc,
-    OidcConfig, Pipeline, RejectedPoint, StepState, TriedCheck, TriedMetric,
+    ConfiguredCheck, ErasureState, Erasures, Health, HttpConfig, ImportReport, ImportRequest, Importer, Live,
+    ManagedFile, Metrics, Oidc, OidcConfig, Pipeline, RejectedPoint, StepState, TriedCheck, TriedMetric,
 };
 use kizashi_model::clock::Hand;
 use kizashi_model::tables::Table;
@@ -181,6 +181,36 @@ impl Pipeline for TestPipeline {
     }
 }
 
+/// Erases nothing, and remembers whom it was asked to.
+#[derive(Default)]
+pub struct TestErasures {
+    pub asked: Mutex<Vec<(TenantId, By)>>,
+}
+
+impl Erasures for TestErasures {
+    fn list(&self) -> Vec<ErasureState> {
+        let state = |(tenant, _): &(TenantId, By)| ErasureState {
+            tenant: tenant.clone(),
+            asked_at: NOW,
+            rows: 7,
+            erased_at: None,
+            reason: Some("the disk is <b>full</b>".into()),
+        };
+        self.asked.lock().unwrap().iter().map(state).collect()
+    }
+
+    fn ask<'a>(&'a self, tenant: &'a TenantId, by: &'a By) -> BoxFuture<'a, Result<(), ConfigurationError>> {
+        Box::pin(async move {
+            let mut asked = self.asked.lock().unwrap();
+            if asked.iter().any(|(of, _)| of == tenant) {
+                return Err(ConfigurationError::Conflict(format!("{tenant} is being erased already")));
+            }
+            asked.push((tenant.clone(), by.clone()));
+            Ok(())
+        })
+    }
+}
+
 pub struct Server {
     pub runtime: Runtime,
     pub address: SocketAddr,
@@ -189,6 +219,7 @@ pub struct Server {
     pub importer: Arc<TestImporter>,
     pub configuration: Arc<TestConfiguration>,
     pub pipeline: Arc<TestPipeline>,
+    pub erasures: Arc<TestErasures>,
     pub stop: CancellationToken,
     pub served: Option<JoinHandle<()>>,
     relay: Arc<dyn Relay>,
@@ -215,6 +246,7 @@ impl Server {
         let importer = Arc::new(TestImporter { taken: Mutex::default(), gate: Semaphore::new(1) });
         let configuration = Arc::new(TestConfiguration::default());
         let pipeline = Arc::new(TestPipeline::default());
+        let erasures = Arc::new(TestErasures::default());
         let checks = setup.checks;
         let engine = engine.open().unwrap();
         let socket = dir.path().join("sql/worker.socket");
@@ -237,6 +269,7 @@ impl Server {
             importer: importer.clone(),
             configuration: configuration.clone(),
             pipeline: pipeline.clone(),
+            erasures: erasures.clone(),
             dashboards: kizashi_dashboards::Dashboards::new(dir.path().join("kizashi.d/dashboards")),
             live: Live::new(),
             oidc: setup.oidc.map(|config| Oidc::new(config, clock.clone()).unwrap()),
@@ -255,6 +288,7 @@ impl Server {
             importer,
             configuration,
             pipeline,
+            erasures,
             stop,
             served: Some(served),
             relay,

@@ -10,6 +10,7 @@ mod configuration;
 mod contract;
 mod dashboards;
 mod document;
+mod erasures;
 mod events;
 mod fixture;
 mod lists;
