@@ -22,8 +22,7 @@ fn recording() -> String {
 #[test]
 fn a_tenant_is_erased_and_the_others_are_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
-    let check =
-        "[[check]]\nid = \"here\"\ntenant = \"watched\"\ninterval = \"1s\"\nport = { host = \"127.0.0.1\", port = 1 }\n";
+    let check = "[[check]]\nid = \"here\"\ntenant = \"watched\"\ninterval = \"1s\"\nport = { host = \"127.0.0.1\", port = 1 }\n";
     let settings = format!("[lake]\nlinger = \"100ms\"\n{check}");
     let product = Product::start(folder.path(), &Settings::quiet(&settings));
     std::fs::write(folder.path().join("x.csv"), recording()).unwrap();

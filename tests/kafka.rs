@@ -119,7 +119,8 @@ fn a_broker_that_is_away_at_start_and_later_costs_nothing() {
     let settings = settings(
         &format!("away-{}", std::process::id()),
         &format!(
-            "[[check]]\nid = \"lines\"\ninterval = \"1s\"\nretry_interval = \"1s\"\ntimeout = \"900ms\"\nlog = {{ path = {log:?}, include = \"line\", from_start = true }}\n"
+            "[[check]]\nid = \"lines\"\ninterval = \"1s\"\nretry_interval = \"1s\"\ntimeout = \"900ms\"\nlog = {{ path = {log:?}, include = \"line\", from_start = true }}\n\
+             [[check]]\nid = \"pipeline\"\ninterval = \"2s\"\nretry_interval = \"2s\"\ntimeout = \"1500ms\"\nattempts = 2\npipeline = {{}}\n"
         ),
     );
     let counted = |product: &Product, goal: u64| {
@@ -137,9 +138,19 @@ fn a_broker_that_is_away_at_start_and_later_costs_nothing() {
         let ready = product.get("/readyz").map_or_else(|e| e, |r| r.to_string());
         if ready.contains("degraded") && ready.contains("Kafka") { Ok(()) } else { Err(ready) }
     });
+    // Nothing goes through the pipeline now, and its own check has a ticket all the same.
+    let of_pipeline = |product: &Product| product.tickets("tenant=default&check_id=pipeline");
+    until("there is a ticket", SOON, || match of_pipeline(&product)?.as_slice() {
+        [ticket] if ticket["status"] == "open" => Ok(()),
+        other => Err(format!("{other:?}\n{}", product.said())),
+    });
     let first = write(20);
     lane("start.sh", &[]);
     counted(&product, first);
+    until("it is resolved, and is the only one", SOON, || match of_pipeline(&product)?.as_slice() {
+        [ticket] if ticket["status"] == "resolved" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
     lane("stop.sh", &["--keep"]);
     let second = write(30);
     product.kill();

@@ -20,3 +20,4 @@ mod steps;
 mod support;
 mod tail;
 mod tls;
+mod watchdog;

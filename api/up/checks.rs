@@ -14,6 +14,8 @@ use tracing::{error, info};
 use super::intake::{self, Intake};
 use super::parts::Parts;
 use super::tasks::Tasks;
+use super::vitals::PipelineVitals;
+use super::watchdog::{self, Watchdog};
 use crate::cli::Place;
 use crate::config::{Loaded, load};
 
@@ -33,7 +35,7 @@ impl Checks {
     /// The scheduler goes to `first`, which stops first; what takes its results to `rest`.
     #[allow(clippy::too_many_arguments, reason = "called once, by the wiring, with what it has made")]
     pub async fn start(
-        parts: &Parts,
+        parts: &Arc<Parts>,
         loaded: &Loaded,
         clock: &Clock,
         first: &mut Tasks,
@@ -44,17 +46,24 @@ impl Checks {
     ) -> Arc<Self> {
         let (results_in, results) = mpsc::channel(RESULTS_MAX);
         let (retired_in, retired) = mpsc::channel(RESULTS_MAX);
+        let (watchdog_in, watched) = mpsc::channel(watchdog::RESULTS_MAX);
         let config = &loaded.config.checks;
-        let limits = SchedulerLimits { concurrency: config.concurrency, guard: config.guard() };
+        let limits = SchedulerLimits {
+            concurrency: config.concurrency,
+            guard: config.guard(),
+            watched: Some(PipelineVitals::new(parts, clock)),
+        };
         let scheduler = Arc::new(Scheduler::new(clock.clone(), results_in, limits));
         let intake = Intake {
             spool: parts.spool.clone(),
             results,
             retired,
+            watchdog: watchdog_in,
             health: health.register("checks"),
             metrics: metrics.clone(),
         };
         rest.add("the intake of check results", intake::run(intake));
+        rest.add("the watchdog", Watchdog { desk: parts.desk.clone(), results: watched }.run());
         let checks = Arc::new(Self {
             scheduler: Mutex::new(Some(scheduler.clone())),
             spool: parts.spool.clone(),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use kizashi_checks::kinds::pipeline::PIPELINE;
 use kizashi_checks::{Outcome, Resume};
 use kizashi_http::{ComponentHealth, Metrics};
-use kizashi_model::{CheckId, CheckRetired, DecodeError, Event, TenantId, Timestamp};
+use kizashi_model::{CheckId, CheckResult, CheckRetired, DecodeError, Event, TenantId, Timestamp};
 use kizashi_relay::Spool;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
@@ -26,6 +27,8 @@ pub struct Intake {
     pub spool: Arc<Spool>,
     pub results: mpsc::Receiver<Outcome>,
     pub retired: mpsc::Receiver<CheckRetired>,
+    /// Of the pipeline itself; they must be heard where nothing can be written too.
+    pub watchdog: mpsc::Sender<CheckResult>,
     pub health: ComponentHealth,
     pub metrics: Arc<Metrics>,
 }
@@ -47,6 +50,9 @@ pub async fn run(mut intake: Intake) -> Result<()> {
                 for outcome in batch.drain(..) {
                     let result = &outcome.result;
                     intake.metrics.check_result(result.state);
+                    if result.kind == PIPELINE && intake.watchdog.try_send(result.clone()).is_err() {
+                        warn!("the watchdog of the pipeline does not follow");
+                    }
                     keep(Event::of(result, SOURCE), &mut events);
                     marks.push((mark_key(&result.tenant, &result.check_id), mark(result.slot_ms, outcome.mark.as_deref())));
                 }

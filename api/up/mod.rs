@@ -15,6 +15,8 @@ mod signals;
 mod sql;
 pub mod steps;
 mod tasks;
+mod vitals;
+mod watchdog;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;

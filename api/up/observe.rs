@@ -103,7 +103,7 @@ fn totals(parts: &Parts, clock: &Clock, metrics: &Metrics) {
 }
 
 /// Records that a consumer has still to read.
-fn behind(end: &Offsets, at: &Offsets) -> u64 {
+pub fn behind(end: &Offsets, at: &Offsets) -> u64 {
     let of = |(partition, next): (_, i64)| u64::try_from(next - at.get(partition).unwrap_or(0)).unwrap_or(0);
     end.iter().map(of).sum()
 }

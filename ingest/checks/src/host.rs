@@ -1,4 +1,5 @@
-//! The checks that every host has without a line of configuration: processor, memory, and each real file system.
+//! The checks that every host has without a line of configuration: processor, memory, the product's own pipeline, and each
+//! real file system.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +10,7 @@ use kizashi_model::{CheckId, Span, TenantId};
 use sysinfo::{DiskRefreshKind, Disks};
 
 use crate::Definition;
-use crate::kinds::{Cpu, Disk, Kind, Memory};
+use crate::kinds::{Cpu, Disk, Kind, Memory, Pipeline};
 
 /// File systems that keep files on a device of this host. The rest is kernel state, memory, network or a layer above one
 /// of these.
@@ -20,7 +21,7 @@ const REAL: &[&str] = &[
 const ID_LENGTH_MAX: usize = 128;
 
 impl Definition {
-    /// The checks of this host: `cpu`, `memory`, and `disk:<mount point>` once per device, `disk:/` among them. Blocking.
+    /// The checks of this host: `cpu`, `memory`, `pipeline`, and `disk:<mount point>` once per device, `disk:/` among them. Blocking.
     #[must_use]
     pub fn host_defaults(tenant: &TenantId) -> Vec<Self> {
         let mut definitions = Vec::new();
@@ -31,6 +32,7 @@ impl Definition {
         };
         add("cpu", Cpu::default().into());
         add("memory", Memory::default().into());
+        add("pipeline", Pipeline::default().into());
         for mount in file_systems() {
             add(&id_of(&mount), Disk::new(mount).into());
         }
@@ -92,7 +94,7 @@ mod tests {
         let tenant = TenantId::new("acme").unwrap();
         let definitions = Definition::host_defaults(&tenant);
         let ids: Vec<&str> = definitions.iter().map(|d| d.id.as_str()).collect();
-        assert!(ids.starts_with(&["cpu", "memory", "disk:/"]), "{ids:?}");
+        assert!(ids.starts_with(&["cpu", "memory", "pipeline", "disk:/"]), "{ids:?}");
         for definition in &definitions {
             assert_eq!(definition.validate(), Ok(()), "{}", definition.id);
             assert_eq!(definition.tenant, tenant);

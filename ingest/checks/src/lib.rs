@@ -1,4 +1,4 @@
-//! The checks that Kizashi runs itself: what one is ([`Definition`]), the eight kinds, and the [`Scheduler`] that runs
+//! The checks that Kizashi runs itself: what one is ([`Definition`]), the nine kinds, and the [`Scheduler`] that runs
 //! them on aligned slots. A kind is one file under `kinds/` and one line in `kinds/mod.rs`.
 //!
 //! What comes out is an [`Outcome`] per check and slot, in the order of the slots; nothing here knows where it goes.
@@ -20,6 +20,7 @@ mod tls;
 pub mod values;
 #[cfg(test)]
 mod virtual_time;
+pub mod vitals;
 mod watch;
 
 pub use definition::Definition;
@@ -27,3 +28,4 @@ pub use guard::{Guard, Network};
 pub use kinds::Kind;
 pub use runner::{Outcome, run_once};
 pub use scheduler::{Resume, Scheduler, SchedulerLimits};
+pub use vitals::{ConsumerVitals, Vitals, Watched};

@@ -12,6 +12,7 @@ use crate::definition;
 use crate::guard::Guard;
 use crate::processes::Processes;
 use crate::tls::Roots;
+use crate::vitals::Watched;
 
 /// Blocking calls in flight at once, over all checks. A file system that hangs holds one of them per check.
 const BLOCKING_MAX: usize = 16;
@@ -47,11 +48,14 @@ pub(crate) struct Shared {
     pub processes: Processes,
     pub roots: Roots,
     pub guard: Guard,
+    /// Of the product that the checks run in.
+    pub watched: Option<Arc<dyn Watched>>,
 }
 
 impl Shared {
-    pub fn new(guard: Guard) -> Self {
+    pub fn new(guard: Guard, watched: Option<Arc<dyn Watched>>) -> Self {
         Self {
+            watched,
             blocking: Arc::new(Semaphore::new(BLOCKING_MAX)),
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             processes: Processes::default(),
@@ -63,7 +67,7 @@ impl Shared {
 
 impl Default for Shared {
     fn default() -> Self {
-        Self::new(Guard::default())
+        Self::new(Guard::default(), None)
     }
 }
 

@@ -102,7 +102,7 @@ pub async fn run_once(definition: &Definition, clock: &Clock, mark: Option<Vec<u
         slot,
         mark,
         local: Arc::default(),
-        shared: Arc::new(Shared::new(guard)),
+        shared: Arc::new(Shared::new(guard, None)),
         running: Arc::new(running),
     };
     run.execute(&timer).await

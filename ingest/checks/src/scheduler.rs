@@ -16,19 +16,22 @@ use crate::plan::Progress;
 use crate::probe::Shared;
 use crate::runner::Outcome;
 use crate::timer::{Timer, TokioTimer};
+use crate::vitals::Watched;
 use crate::watch::{Memory, Place, Watch};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SchedulerLimits {
     /// Checks that run at once; at least one.
     pub concurrency: usize,
     /// Which addresses they may reach.
     pub guard: Guard,
+    /// What the check `pipeline` looks at.
+    pub watched: Option<Arc<dyn Watched>>,
 }
 
 impl Default for SchedulerLimits {
     fn default() -> Self {
-        Self { concurrency: 64, guard: Guard::default() }
+        Self { concurrency: 64, guard: Guard::default(), watched: None }
     }
 }
 
@@ -71,7 +74,7 @@ impl Scheduler {
 
     pub(crate) fn with_timer(timer: Arc<dyn Timer>, out: mpsc::Sender<Outcome>, limits: SchedulerLimits) -> Self {
         let concurrency = limits.concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        let shared = Arc::new(Shared::new(limits.guard));
+        let shared = Arc::new(Shared::new(limits.guard, limits.watched));
         let place = Place { timer, shared, places: Arc::new(Semaphore::new(concurrency)), concurrency, out };
         Self { place, scheduled: Mutex::default(), changed: Notify::new() }
     }

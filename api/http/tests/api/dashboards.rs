@@ -40,7 +40,7 @@ fn what_is_shipped_is_there_and_kept_from_changes() {
     assert!(refused.problem(409, "conflict")["detail"].as_str().unwrap().contains("another name"));
     server.admin().delete("/api/v1/dashboards/host").problem(409, "conflict");
     // Its own file, saved under another name, is accepted: its statements are judged too.
-    for name in ["host", "service"] {
+    for name in ["host", "pipeline", "service"] {
         let text = server.admin().get(&format!("{ALL}/{name}")).ok()["toml"].clone();
         server.admin().put(&format!("{ALL}/{name}-2"), &json!({ "toml": text })).ok();
     }

@@ -125,4 +125,6 @@ kinds! {
     cpu: Cpu,
     /// Memory and swap of this host.
     memory: Memory,
+    /// The product's own pipeline.
+    pipeline: Pipeline,
 }

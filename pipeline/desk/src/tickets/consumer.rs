@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kizashi_model::envelope::{HEADER_TENANT, HEADER_TYPE, declared_type, decode};
-use kizashi_model::{DecodeError, EventType, Offsets, Topic, TopicPartition};
+use kizashi_model::{DecodeError, EventType, Offsets, ProblemEvent, Topic, TopicPartition};
 use kizashi_relay::{Batch, RecordRef, Relay};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,20 @@ impl Desk {
     pub async fn consume(&self, relay: Arc<dyn Relay>, stop: CancellationToken) -> Result<(), DeskError> {
         let sink = TicketSink { desk: self.clone(), position: Position::default() };
         consume::run(self.clone(), relay, sink, stop).await
+    }
+
+    /// Lets a problem do to its ticket what it has not done yet, without an offset: for who cannot wait for the relay. The same
+    /// event that comes through it later changes nothing.
+    ///
+    /// # Errors
+    /// `Invalid` when it is too large, or a database error.
+    pub async fn take_problem(&self, event: &ProblemEvent) -> Result<bool, DeskError> {
+        let cause = Cause::Problem(event.clone());
+        cause.check_size().map_err(|error| DeskError::Invalid(error.to_string()))?;
+        let now = self.inner.clock.now();
+        let writing = self.inner.database.begin().await?;
+        let result = store::apply(&writing.transaction, &cause, now).await;
+        writing.end(result).await
     }
 
     /// Applies events and moves the position, in one transaction. Returns how many events changed something.
