@@ -85,6 +85,11 @@ pub enum Command {
     Rejects(RejectsArgs),
     /// Take every row of a tenant out of the lake and the database, for good; without a tenant: list what is being erased
     Erase(EraseArgs),
+    /// Make the lake anew from what the relay still has, beside the first one; without a name: list the rebuilds
+    #[command(after_help = "Examples:\n  \
+        kizashi rebuild check                               its tables are in the data folder, under rebuilds/check\n  \
+        kizashi rebuild check --remove")]
+    Rebuild(RebuildArgs),
     /// Make, list and revoke tokens for programs
     Token(TokenArgs),
     /// Bring a CSV or Parquet file of times and values onto a check; the same file again changes nothing
@@ -131,6 +136,24 @@ pub struct ApplyArgs {
 
 #[derive(Args, Debug)]
 pub struct StepsArgs {
+    /// One JSON object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RebuildArgs {
+    /// Names its folder
+    pub name: Option<String>,
+    /// Read no more records than that in a second
+    #[arg(long, value_name = "N", requires = "name")]
+    pub records_per_second: Option<u64>,
+    /// Do not wait for the end
+    #[arg(long, requires = "name")]
+    pub detach: bool,
+    /// End it and delete its tables
+    #[arg(long, requires = "name", conflicts_with_all = ["detach", "records_per_second"])]
+    pub remove: bool,
     /// One JSON object per line
     #[arg(long)]
     pub json: bool,

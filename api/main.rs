@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Validate(args) => commands::validate::run(&cli.place, &args),
         Command::Test => commands::test::run(&cli.place),
         Command::Apply(args) => commands::steps::apply(&cli.place, &args),
+        Command::Rebuild(args) => commands::rebuild::run(&cli.place, &args),
         Command::Erase(args) => commands::erase::run(&cli.place, &args),
         Command::Steps(args) => commands::steps::list(&cli.place, &args),
         Command::Sql(args) => commands::sql::run(&cli.place, &args),

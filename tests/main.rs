@@ -13,6 +13,7 @@ mod file_systems;
 mod kafka;
 mod late;
 mod live;
+mod rebuild;
 mod recordings;
 mod rejects;
 mod sql_worker;

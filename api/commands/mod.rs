@@ -5,6 +5,7 @@ mod dashboards;
 pub mod demo;
 pub mod erase;
 pub mod import;
+pub mod rebuild;
 pub mod rejects;
 pub mod replay;
 pub mod series;

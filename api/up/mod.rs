@@ -11,6 +11,7 @@ mod intake;
 mod live;
 mod observe;
 mod parts;
+mod rebuilds;
 mod signals;
 mod sql;
 pub mod steps;
@@ -45,6 +46,7 @@ use kizashi_lake::steps::Steps as _;
 use observe::Observer;
 use parts::Parts;
 pub use parts::{engine, open};
+use rebuilds::Rebuilds;
 use signals::Signals;
 use steps::Pipeline;
 use tasks::Tasks;
@@ -114,6 +116,8 @@ async fn run(place: &Place, loaded: Loaded, background: &Handle) -> Result<()> {
     });
     let erasures = Erasures::new(&parts, &clock, checks.clone());
     rest.add_on(background, "the erasures", erasures.clone().run(stop.clone()));
+    let rebuilds = Rebuilds::open(folder.path("rebuilds"), &parts, &loaded.config.lake, &clock, pipeline.clone())?;
+    rest.add_on(background, "the rebuilds", rebuilds.clone().run(stop.clone()));
     let behind = Behind { desk: &parts.desk, sql: &sql, engine: &parts.engine, token: &token };
     let addresses = doors.start(&folder, &loaded, &behind, &mut rest, &stop)?;
     let live = Live::filling();
@@ -136,6 +140,7 @@ async fn run(place: &Place, loaded: Loaded, background: &Handle) -> Result<()> {
         configuration: Arc::new(Files::new(place, &loaded, &clock, &parts.desk, checks.clone())),
         pipeline: pipeline.clone(),
         erasures,
+        rebuilds,
         live,
         oidc,
     };

@@ -43,6 +43,6 @@ pub use serve::Server;
 pub use state::{
     AppState, BackfillRequest, BackfillState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError,
     ConfiguredCheck, ErasureState, Erasures, ImportReport, ImportRequest, Importer, ManagedFile, Pipeline,
-    RejectedPoint, StepState, Thresholds, TriedCheck, TriedMetric,
+    RebuildState, Rebuilds, RejectedPoint, StepState, Thresholds, TriedCheck, TriedMetric,
 };
 pub use tls::Tls;

@@ -16,8 +16,8 @@ use crate::error::{Error, Kind};
 use crate::permissions::Permission as P;
 use crate::resources::{
     access_log, catalog, checks, configuration, dashboards, docs, erasures, events, failures, findings, health, import,
-    metrics, oidc, openapi, people, predictions, problems, readiness, rejects, results, samples, series, session, sql,
-    statements, status_page, steps, tickets, tokens,
+    metrics, oidc, openapi, people, predictions, problems, readiness, rebuilds, rejects, results, samples, series,
+    session, sql, statements, status_page, steps, tickets, tokens,
 };
 use crate::{AppState, auth, middleware, portal};
 
@@ -47,7 +47,7 @@ use crate::{AppState, auth, middleware, portal};
         (name = "rejects", description = "Records that could not be taken in: read, sent again, dropped"),
         (name = "sql", description = "SQL over the lake, read-only"),
         (name = "configuration", description = "The checks as files, who changed them, and a try before they are saved"),
-        (name = "pipeline", description = "Steps: SQL over the rows that come in, and the tables that they fill; tenants that are erased"),
+        (name = "pipeline", description = "Steps: SQL over the rows that come in, and the tables that they fill; lakes made anew from the relay; tenants that are erased"),
         (name = "dashboards", description = "Files with panels of SQL"),
         (name = "events", description = "Changes as they happen"),
         (name = "import", description = "Recordings onto a check"),
@@ -180,6 +180,9 @@ fn guarded() -> OpenApiRouter<AppState> {
         .routes(needs(P::ConfigWrite, routes!(configuration::file, configuration::write)))
         .routes(needs(P::ConfigRead, routes!(steps::list)))
         .routes(needs(P::ConfigWrite, routes!(steps::apply)))
+        .routes(needs(P::ConfigRead, routes!(rebuilds::list)))
+        .routes(needs(P::ConfigWrite, routes!(rebuilds::begin)))
+        .routes(needs(P::ConfigWrite, routes!(rebuilds::remove)))
         .routes(needs(P::ConfigRead, routes!(erasures::list)))
         .routes(needs(P::ConfigWrite, routes!(erasures::ask)))
         .routes(needs(P::Import, routes!(import::take)))

@@ -1,5 +1,6 @@
 //! What the handlers share: the doors to the engine and the desk, and what the wiring hands in.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub struct AppState {
     pub configuration: Arc<dyn Configuration>,
     pub pipeline: Arc<dyn Pipeline>,
     pub erasures: Arc<dyn Erasures>,
+    pub rebuilds: Arc<dyn Rebuilds>,
     /// Changes as they happen, handed in by the wiring.
     pub live: Live,
     /// The provider at which people may sign in too.
@@ -211,6 +213,44 @@ pub struct ErasureState {
     pub erased_at: Option<Timestamp>,
     /// What stands in its way.
     pub reason: Option<String>,
+}
+
+/// A lake that is made anew beside the first one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebuildState {
+    pub name: String,
+    pub asked_at: Timestamp,
+    pub records_per_second: Option<u64>,
+    /// Records of the relay when it was asked for, those included that the relay has no more.
+    pub records: i64,
+    pub records_left: i64,
+    pub done_at: Option<Timestamp>,
+    /// By table, once it is done: its rows, and those of the first lake then.
+    pub rows: BTreeMap<String, (u64, u64)>,
+    /// What stands in its way.
+    pub reason: Option<String>,
+}
+
+/// Lakes beside the first one.
+pub trait Rebuilds: Send + Sync {
+    fn list(&self) -> Vec<RebuildState>;
+
+    /// Begins one. Who asked is recorded.
+    ///
+    /// # Errors
+    /// Why it was not begun.
+    fn begin<'a>(
+        &'a self,
+        name: &'a str,
+        records_per_second: Option<u64>,
+        by: &'a By,
+    ) -> BoxFuture<'a, Result<(), ConfigurationError>>;
+
+    /// Ends it and deletes its tables.
+    ///
+    /// # Errors
+    /// `NotFound`, or why it cannot be.
+    fn remove<'a>(&'a self, name: &'a str, by: &'a By) -> BoxFuture<'a, Result<(), ConfigurationError>>;
 }
 
 /// Tenants that are erased.

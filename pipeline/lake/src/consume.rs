@@ -21,6 +21,8 @@ use crate::table::primary;
 
 /// The consumer group. Where it stands is in the tables; the group only shares out the partitions.
 const GROUP: &str = "lake";
+/// The longest pause at a time of one who reads slowly on purpose: it stays a member.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Small enough that a record is copied out of the client while it is still in the processor's cache: with 20,000 a poll
 /// of Kafka costs a quarter more per record.
 const POLL_RECORDS_MAX: usize = 2_000;
@@ -41,6 +43,35 @@ const SPARE_MAX: usize = 32;
 /// # Errors
 /// What waiting does not mend: a table that is not ours, a relay that was damaged or replaced, a defect.
 pub async fn run(lake: Lake, relay: Arc<dyn Relay>, clock: Clock, stop: CancellationToken) -> Result<(), LakeError> {
+    run_as(lake, relay, clock, stop, Reading::default()).await
+}
+
+/// How a lake reads the relay.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The consumer group: another lake's is another.
+    pub group: String,
+    /// Records that are read in a second at most; no bound if there is none.
+    pub records_per_second: Option<u64>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { group: GROUP.to_owned(), records_per_second: None }
+    }
+}
+
+/// As [`run`], for a lake beside the first one.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_as(
+    lake: Lake,
+    relay: Arc<dyn Relay>,
+    clock: Clock,
+    stop: CancellationToken,
+    reading: Reading,
+) -> Result<(), LakeError> {
     refuse_replaced(&lake, relay.as_ref()).await?;
     // A caller that drops this future stops the threads too, and each stops the other when it ends.
     let (stop, runtime) = (stop.child_token(), Handle::current());
@@ -48,7 +79,7 @@ pub async fn run(lake: Lake, relay: Arc<dyn Relay>, clock: Clock, stop: Cancella
     let writer = {
         let (lake, clock, stop, runtime) = (lake.clone(), clock.clone(), stop.clone(), runtime.clone());
         thread("lake", stop.clone(), move || {
-            Writer::new(lake, relay.as_ref(), clock, stop, runtime).and_then(Writer::run)
+            Writer::new(lake, relay.as_ref(), clock, stop, runtime, &reading).and_then(Writer::run)
         })?
     };
     let maintenance = {
@@ -106,6 +137,8 @@ struct Writer {
     shown: Instant,
     /// Whether there are some that they were not.
     hidden: bool,
+    /// Records of a second at most.
+    pace: Option<u64>,
 }
 
 /// Records that were read and are not committed yet.
@@ -143,12 +176,13 @@ impl Writer {
         clock: Clock,
         stop: CancellationToken,
         runtime: Handle,
+        reading: &Reading,
     ) -> Result<Self, LakeError> {
         let mut backoff = BACKOFF_FIRST;
         let consumer = loop {
             let (asked, on) = (lake.clone(), runtime.clone());
             let start = move |at| on.block_on(asked.start_at(at)).map_err(|e| RelayError::Start(e.to_string()));
-            match relay.consumer(GROUP, &Topic::ALL, Box::new(start)) {
+            match relay.consumer(&reading.group, &Topic::ALL, Box::new(start)) {
                 Ok(consumer) => break consumer,
                 Err(error) if error.may_retry() && !stop.is_cancelled() => {
                     tracing::warn!(%error, "the lake cannot read the relay yet; trying again");
@@ -159,7 +193,8 @@ impl Writer {
         };
         let pending = Pending::default();
         let (watched, shown) = (Watched::default(), Instant::now());
-        Ok(Self { lake, clock, stop, runtime, consumer, pending, watched, gathered: None, shown, hidden: false })
+        let pace = reading.records_per_second;
+        Ok(Self { lake, clock, stop, runtime, consumer, pending, watched, gathered: None, shown, hidden: false, pace })
     }
 
     fn run(mut self) -> Result<(), LakeError> {
@@ -198,8 +233,15 @@ impl Writer {
         let records_max = config.rows_max.saturating_sub(self.pending.records).clamp(1, POLL_RECORDS_MAX);
         let bytes_max = config.bytes_max.saturating_sub(self.pending.bytes).max(1);
         let mut batch = self.pending.spare.pop().unwrap_or_default();
+        // One that reads slowly on purpose does so in steps of a second at most.
+        let records_max =
+            self.pace.map_or(records_max, |pace| records_max.min(usize::try_from(pace).unwrap_or(1).max(1)));
         match self.consumer.poll(&mut batch, records_max, bytes_max, wait)? {
-            Polled::Records => self.take(batch),
+            Polled::Records => {
+                let records = batch.len();
+                self.take(batch);
+                self.pause_after(records);
+            }
             Polled::Reassigned(partitions) => {
                 self.pending.reassigned(&partitions);
                 if !partitions.revoked.is_empty() {
@@ -208,6 +250,13 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    fn pause_after(&self, records: usize) {
+        let Some(pace) = self.pace.filter(|_| records > 0) else { return };
+        let pause = Duration::from_secs_f64(records as f64 / pace.max(1) as f64).min(PAUSE_MAX);
+        // Either outcome means to go on.
+        let _ = self.runtime.block_on(tokio::time::timeout(pause, self.stop.cancelled()));
     }
 
     fn take(&mut self, batch: Batch) {

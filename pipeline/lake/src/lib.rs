@@ -43,7 +43,7 @@ mod tail;
 pub use backfill::{Backfill, BackfillProgress};
 pub use batch_writer::{Fence, Unfenced};
 pub use config::LakeConfig;
-pub use consume::run;
+pub use consume::{Reading, run, run_as};
 pub use decode::{Decoded, decode_batch};
 pub use erase::Erasure;
 pub use error::LakeError;

@@ -104,6 +104,10 @@ fn properties(table: Table, level: i32) -> WriterProperties {
                 .set_column_encoding(column.clone(), Encoding::BYTE_STREAM_SPLIT),
             _ => properties,
         };
+        // Words with figures in them hardly ever repeat as a whole: their dictionary would cost more than it saves.
+        if field.name() == "output" {
+            properties = properties.set_column_dictionary_enabled(column.clone(), false);
+        }
         if LONG_TEXTS.contains(&field.name().as_str()) {
             properties = properties.set_column_statistics_enabled(column, EnabledStatistics::Chunk);
         }

@@ -101,6 +101,21 @@ impl Lake {
         Ok(())
     }
 
+    /// How many rows each table holds, by what its log says.
+    ///
+    /// # Errors
+    /// `Unavailable` when a log cannot be read.
+    pub async fn rows(&self) -> Result<BTreeMap<String, u64>, LakeError> {
+        let tables: Vec<Table> = self.inner.tables.lock().await.iter().map(|of| of.table).collect();
+        let mut rows = BTreeMap::new();
+        for table in tables {
+            let found = self.found(table).await?;
+            let count = found.files.iter().filter_map(|file| file.num_records()).sum::<usize>();
+            rows.insert(table.name().to_owned(), count as u64);
+        }
+        Ok(rows)
+    }
+
     /// A damaged file stays as it is, and does not keep the others from being written anew.
     pub(crate) fn leave_damaged(&self, found: &mut Found) {
         let damaged = self.damaged();

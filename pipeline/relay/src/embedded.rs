@@ -121,6 +121,10 @@ impl Relay for EmbeddedRelay {
     fn end_offsets<'a>(&'a self, topics: &'a [Topic]) -> BoxFuture<'a, Result<Offsets, RelayError>> {
         Box::pin(async { self.shared.end_offsets(topics) })
     }
+
+    fn forget(&self, group: &str) {
+        lock(&self.shared.state).groups.forget(group);
+    }
 }
 
 impl Drop for EmbeddedRelay {

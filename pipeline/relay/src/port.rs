@@ -71,6 +71,10 @@ pub trait Relay: Send + Sync {
     /// A partition whose records have all been removed is left out: no sink gets to its end before its next record, and
     /// there is nothing to wait for. A sink that stands beyond such an end learns it from [`Consumer::poll`].
     fn end_offsets<'a>(&'a self, topics: &'a [Topic]) -> BoxFuture<'a, Result<Offsets, RelayError>>;
+
+    /// Nobody will read in the group any more: the log need not keep anything for it. A log that keeps nothing for groups has
+    /// nothing to do.
+    fn forget(&self, _group: &str) {}
 }
 
 /// One member of a group, owned by one thread. Blocking: it never runs on the async executor's own threads.

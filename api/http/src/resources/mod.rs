@@ -21,6 +21,7 @@ pub mod people;
 pub mod predictions;
 pub mod problems;
 pub mod readiness;
+pub mod rebuilds;
 pub mod rejects;
 pub mod results;
 pub mod samples;

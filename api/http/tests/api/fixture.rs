@@ -10,7 +10,8 @@ use kizashi_engine::{Engine, EngineConfig, rows};
 use kizashi_http::{
     AppState, BackfillRequest, BackfillState, CheckInfo, Configuration, ConfigurationChange, ConfigurationError,
     ConfiguredCheck, ErasureState, Erasures, Health, HttpConfig, ImportReport, ImportRequest, Importer, Live,
-    ManagedFile, Metrics, Oidc, OidcConfig, Pipeline, RejectedPoint, StepState, TriedCheck, TriedMetric,
+    ManagedFile, Metrics, Oidc, OidcConfig, Pipeline, RebuildState, Rebuilds, RejectedPoint, StepState, TriedCheck,
+    TriedMetric,
 };
 use kizashi_model::clock::Hand;
 use kizashi_model::tables::Table;
@@ -211,6 +212,51 @@ impl Erasures for TestErasures {
     }
 }
 
+/// Rebuilds nothing, and remembers what it was asked to.
+#[derive(Default)]
+pub struct TestRebuilds(Mutex<Vec<RebuildState>>);
+
+impl Rebuilds for TestRebuilds {
+    fn list(&self) -> Vec<RebuildState> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn begin<'a>(
+        &'a self,
+        name: &'a str,
+        records_per_second: Option<u64>,
+        _by: &'a By,
+    ) -> BoxFuture<'a, Result<(), ConfigurationError>> {
+        Box::pin(async move {
+            let mut all = self.0.lock().unwrap();
+            if all.iter().any(|of| of.name == name) {
+                return Err(ConfigurationError::Conflict(format!("there is a rebuild {name}")));
+            }
+            all.push(RebuildState {
+                name: name.to_owned(),
+                asked_at: NOW,
+                records_per_second,
+                records: 7,
+                records_left: 3,
+                done_at: None,
+                rows: [("samples".to_owned(), (1, 2))].into(),
+                reason: None,
+            });
+            Ok(())
+        })
+    }
+
+    fn remove<'a>(&'a self, name: &'a str, _by: &'a By) -> BoxFuture<'a, Result<(), ConfigurationError>> {
+        Box::pin(async move {
+            let mut all = self.0.lock().unwrap();
+            let before = all.len();
+            all.retain(|of| of.name != name);
+            let gone = all.len() < before;
+            gone.then_some(()).ok_or_else(|| ConfigurationError::NotFound(format!("there is no rebuild {name}")))
+        })
+    }
+}
+
 pub struct Server {
     pub runtime: Runtime,
     pub address: SocketAddr,
@@ -270,6 +316,7 @@ impl Server {
             configuration: configuration.clone(),
             pipeline: pipeline.clone(),
             erasures: erasures.clone(),
+            rebuilds: Arc::new(TestRebuilds::default()),
             dashboards: kizashi_dashboards::Dashboards::new(dir.path().join("kizashi.d/dashboards")),
             live: Live::new(),
             oidc: setup.oidc.map(|config| Oidc::new(config, clock.clone()).unwrap()),

@@ -20,6 +20,7 @@ mod people;
 mod permissions;
 mod portal;
 mod provider;
+mod rebuilds;
 mod rejects;
 mod series;
 mod server;

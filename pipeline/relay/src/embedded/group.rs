@@ -129,6 +129,13 @@ impl Groups {
         }
     }
 
+    /// Has the group forgotten with those that nobody was in for long, once its last member has left.
+    pub fn forget(&mut self, name: &str) {
+        if let Some(group) = self.groups.get_mut(name) {
+            (group.active, group.dirty) = (Timestamp(i64::MIN), true);
+        }
+    }
+
     /// Forgets groups without members that were last active before `horizon`; answers their names.
     pub fn expire(&mut self, horizon: Timestamp) -> Vec<String> {
         let gone = |group: &Group| group.members.is_empty() && group.active < horizon;
