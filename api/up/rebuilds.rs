@@ -120,7 +120,7 @@ impl Rebuilds {
             let dropping = async {
                 of.dropped.cancelled().await;
                 stop_this.cancel();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             };
             let outcome = tokio::select! { outcome = work => outcome, () = dropping => Ok(()) };
             if let Err(error) = outcome {
@@ -153,7 +153,13 @@ impl Rebuilds {
         lake.set_steps(self.pipeline.steps()).await?;
         let reading = Reading { group: group(name), records_per_second: plan.records_per_second };
         let (own, mut progress) = (stop.child_token(), lake.progress());
-        let running = kizashi_lake::run_as(lake.clone(), self.relay.clone(), self.clock.clone(), own.clone(), reading);
+        let running = async {
+            let (lake, relay, clock) = (lake.clone(), self.relay.clone(), self.clock.clone());
+            let ran = kizashi_lake::run_as(lake, relay, clock, own.clone(), reading).await;
+            // However it ended, nothing more is reached.
+            own.cancel();
+            ran
+        };
         let reaching = async {
             loop {
                 let at = progress.borrow_and_update().clone();

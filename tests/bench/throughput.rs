@@ -1,6 +1,7 @@
 //! Relay to committed Delta, in check results per CPU-second, beside a bare consume of the same topic.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,41 @@ pub fn run(runtime: &Runtime, of: &Measured) {
     println!("throughput.{}.ratio {:.3}", of.name, lake / bare);
     println!("throughput.{}.steps {with_steps:.0} rows/CPU-s (with the steps that are shipped)", of.name);
     println!("throughput.{}.steps_ratio {:.3} (of the lake without)", of.name, with_steps / lake);
+    if let Some(broker) = &of.kafka {
+        beside_flink(broker, &format!("{}.{}", place.prefix, Topic::CheckResults), place.folder.path(), lake);
+    }
+}
+
+/// Flink reads the same topic and writes the same rows; it counts from when its job is submitted, in a process that has done the
+/// same before.
+fn beside_flink(broker: &str, topic: &str, folder: &Path, lake: f64) {
+    if !in_path("java") || !in_path("mvn") {
+        println!("# throughput: no Flink beside it, that needs Java and Maven");
+        return;
+    }
+    let output = Command::new("tests/bench/flink/run.sh")
+        .args([broker, topic])
+        .arg(folder.join("flink"))
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    let line = said.lines().last().unwrap();
+    let figure = |name: &str| -> f64 {
+        let of = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        of.unwrap_or_else(|| panic!("{name}: {line}")).parse().unwrap()
+    };
+    assert_eq!(figure("rows"), ROWS as f64, "{line}");
+    let flink = figure("rows") / figure("cpu_s");
+    println!("#   {line}");
+    println!("throughput.kafka.flink {flink:.0} rows/CPU-s (warm, Parquet with checkpoints)");
+    println!("throughput.kafka.to_flink {:.2} times its rows/CPU-s", lake / flink);
+}
+
+fn in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 fn measure(work: impl FnOnce() -> u64) -> f64 {

@@ -53,7 +53,7 @@ impl Lake {
     /// `Unavailable` when the store fails; nothing is lost, and files without a commit are ignored by all readers.
     pub(crate) async fn compact(&self, table: Table, now: Timestamp) -> Result<(), LakeError> {
         // A row has up to 1 MiB of anybody's bytes, and hardly anybody asks for them.
-        if table == Table::Rejects || entry(&mut *self.inner.tables.lock().await, table)?.held {
+        if table == Table::Rejects || entry(&mut self.inner.tables.lock().await, table)?.held {
             return Ok(());
         }
         let _alone = self.inner.rewriting.lock().await;

@@ -256,7 +256,7 @@ impl Writer {
         let Some(pace) = self.pace.filter(|_| records > 0) else { return };
         let pause = Duration::from_secs_f64(records as f64 / pace.max(1) as f64).min(PAUSE_MAX);
         // Either outcome means to go on.
-        let _ = self.runtime.block_on(tokio::time::timeout(pause, self.stop.cancelled()));
+        let _ = self.runtime.block_on(async { tokio::time::timeout(pause, self.stop.cancelled()).await });
     }
 
     fn take(&mut self, batch: Batch) {

@@ -43,7 +43,7 @@ impl Lake {
         }
         match self.end_erasures(now).await {
             Err(error) if error.may_retry() => {
-                tracing::warn!(%error, "what is left of an erased tenant is deleted later")
+                tracing::warn!(%error, "what is left of an erased tenant is deleted later");
             }
             other => other?,
         }
@@ -103,7 +103,7 @@ impl Lake {
     /// # Errors
     /// `Unavailable` when the store fails.
     pub(crate) async fn trim(&self, table: Table, now: Timestamp) -> Result<(), LakeError> {
-        let log = entry(&mut *self.inner.tables.lock().await, table)?.log.clone();
+        let log = entry(&mut self.inner.tables.lock().await, table)?.log.clone();
         self.checkpoint(table, &log).await?;
         self.clean(table, &log, now).await
     }

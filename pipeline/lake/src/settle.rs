@@ -96,7 +96,7 @@ impl Lake {
             }
         }
         if all {
-            entry(&mut *self.inner.tables.lock().await, table)?.looked_at = Some(now);
+            entry(&mut self.inner.tables.lock().await, table)?.looked_at = Some(now);
         }
         Ok(())
     }
