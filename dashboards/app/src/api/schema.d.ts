@@ -212,6 +212,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/erasures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the tenants that are being erased. */
+        get: operations["pipeline_list"];
+        put?: never;
+        /**
+         * Erases a tenant: its rows in every table of the lake, its states, problems and tickets. Accounts, the access log and the
+         *     record of changes stay, and so does what the relay keeps until its retention. It goes on after a restart.
+         */
+        post: operations["pipeline_ask"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -425,6 +446,44 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rebuilds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the rebuilds, and how far they are. */
+        get: operations["pipeline_list"];
+        put?: never;
+        /**
+         * Makes the lake anew from what the relay still has, in a folder of its own, with the steps as they are now. The first one is
+         *     not touched. It goes on after a restart.
+         */
+        post: operations["pipeline_begin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rebuilds/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a rebuild and deletes its tables. */
+        delete: operations["pipeline_remove"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1504,6 +1563,34 @@ export interface components {
              */
             comment: string | null;
         };
+        /** @description How far a tenant is erased. */
+        Erasure: {
+            /**
+             * Format: date-time
+             * @example 2026-01-31T09:30:00.000Z
+             */
+            asked_at: string;
+            /**
+             * Format: date-time
+             * @example 2026-01-31T09:31:00.000Z
+             */
+            erased_at?: string | null;
+            /** @description What stands in its way. */
+            reason?: string | null;
+            /**
+             * Format: int64
+             * @description Rows that were taken out of the lake.
+             */
+            rows: number;
+            /**
+             * @description `running` until no table and no ticket is left; then `waiting`, because older entries of the log, and files that nobody
+             *     reads, go when `lake.log_retention` has passed. Then it is not listed any more.
+             * @example running
+             */
+            state: string;
+            /** @example acme */
+            tenant: string;
+        };
         /** @description A problem that became CRITICAL on a check whose resource has a limit. */
         Failure: {
             /** @example disk:/var */
@@ -1703,6 +1790,16 @@ export interface components {
              */
             password: string;
         };
+        /** @description Whom to erase. */
+        NewErasure: {
+            /**
+             * @description The tenant's name once more, because nothing brings it back.
+             * @example acme
+             */
+            confirm: string;
+            /** @example acme */
+            tenant: string;
+        };
         /** @description A password that is told only here. */
         NewPassword: {
             /**
@@ -1710,6 +1807,19 @@ export interface components {
              * @example kq3wx-8nd2p-ytrfa-m5c7h
              */
             password: string;
+        };
+        /** @description A rebuild to begin. */
+        NewRebuild: {
+            /**
+             * @description Names its folder: a-z, 0-9 and -, at most 40.
+             * @example check
+             */
+            name: string;
+            /**
+             * Format: int64
+             * @description Records that are read in a second at most; as fast as it goes if left out.
+             */
+            records_per_second?: number | null;
         };
         /** @description A button on the sign-in page. */
         OidcButton: {
@@ -1880,6 +1990,41 @@ export interface components {
                 /** @description It comes with Kizashi: it can be saved under another name only. */
                 shipped: boolean;
                 title?: components["schemas"]["Words"] | null;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_Erasure: {
+            items: {
+                /**
+                 * Format: date-time
+                 * @example 2026-01-31T09:30:00.000Z
+                 */
+                asked_at: string;
+                /**
+                 * Format: date-time
+                 * @example 2026-01-31T09:31:00.000Z
+                 */
+                erased_at?: string | null;
+                /** @description What stands in its way. */
+                reason?: string | null;
+                /**
+                 * Format: int64
+                 * @description Rows that were taken out of the lake.
+                 */
+                rows: number;
+                /**
+                 * @description `running` until no table and no ticket is left; then `waiting`, because older entries of the log, and files that nobody
+                 *     reads, go when `lake.log_retention` has passed. Then it is not listed any more.
+                 * @example running
+                 */
+                state: string;
+                /** @example acme */
+                tenant: string;
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
@@ -2146,6 +2291,48 @@ export interface components {
                 state: components["schemas"]["State"];
                 /** @example default */
                 tenant: string;
+            }[];
+            /**
+             * @description Ask again with `before` set to this for the page after; null on the last page.
+             * @example -slot~1795339800000~default~disk:/
+             */
+            next?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_Rebuild: {
+            items: {
+                /**
+                 * Format: date-time
+                 * @example 2026-01-31T09:30:00.000Z
+                 */
+                asked_at: string;
+                /**
+                 * Format: date-time
+                 * @example 2026-01-31T09:31:00.000Z
+                 */
+                done_at?: string | null;
+                /** @example check */
+                name: string;
+                /** @description What stands in its way. */
+                reason?: string | null;
+                /**
+                 * Format: int64
+                 * @description Up to where it reads: the relay's records when it was asked for.
+                 */
+                records: number;
+                /** Format: int64 */
+                records_left: number;
+                /** Format: int64 */
+                records_per_second?: number | null;
+                /**
+                 * @description `running` or `done`.
+                 * @example running
+                 */
+                state: string;
+                /** @description Per table, once it is done. The first lake may have rows of records that the relay has no more. */
+                tables: {
+                    [key: string]: components["schemas"]["TableRows"];
+                };
             }[];
             /**
              * @description Ask again with `before` set to this for the page after; null on the last page.
@@ -2753,6 +2940,41 @@ export interface components {
             /** @description Whether every component serves. */
             ready: boolean;
         };
+        /** @description A lake that is made anew, in a folder of its own. */
+        Rebuild: {
+            /**
+             * Format: date-time
+             * @example 2026-01-31T09:30:00.000Z
+             */
+            asked_at: string;
+            /**
+             * Format: date-time
+             * @example 2026-01-31T09:31:00.000Z
+             */
+            done_at?: string | null;
+            /** @example check */
+            name: string;
+            /** @description What stands in its way. */
+            reason?: string | null;
+            /**
+             * Format: int64
+             * @description Up to where it reads: the relay's records when it was asked for.
+             */
+            records: number;
+            /** Format: int64 */
+            records_left: number;
+            /** Format: int64 */
+            records_per_second?: number | null;
+            /**
+             * @description `running` or `done`.
+             * @example running
+             */
+            state: string;
+            /** @description Per table, once it is done. The first lake may have rows of records that the relay has no more. */
+            tables: {
+                [key: string]: components["schemas"]["TableRows"];
+            };
+        };
         /** @description A record that could not be taken in. */
         Reject: {
             /** @example The poller sent seconds */
@@ -3033,6 +3255,16 @@ export interface components {
             /** @description Whether its rows are sums, which are put together when they are read. */
             sums: boolean;
             title: string;
+        };
+        /** @description Rows of a table. */
+        TableRows: {
+            /**
+             * Format: int64
+             * @description Of the first lake at that moment.
+             */
+            first: number;
+            /** Format: int64 */
+            rebuilt: number;
         };
         /** @description A value at a threshold or beyond has that state. */
         Thresholds: {
@@ -4784,6 +5016,194 @@ export interface operations {
             };
         };
     };
+    pipeline_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that are not done to the last trace */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Erasure"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pipeline_ask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewErasure"];
+            };
+        };
+        responses: {
+            /** @description It has begun */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Erasure"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The tenant still has checks, or is being erased already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     events_stream: {
         parameters: {
             query?: {
@@ -6091,6 +6511,272 @@ export interface operations {
             };
             /** @description It is still what `If-None-Match` names */
             304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pipeline_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Rebuild"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pipeline_begin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRebuild"];
+            };
+        };
+        responses: {
+            /** @description It has begun */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Rebuild"];
+                };
+            };
+            /** @description A parameter, the body or the statement is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session or token, or one that is over. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller has not the permission, or a session's change came without its CSRF token. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not arrive in time. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is one of that name, or there are too many */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is larger than `http.body_bytes_max`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as `application/json`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server; `instance` names it in the log. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is in work, or a part that this needs is away: try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pipeline_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The rebuild
+                 * @example check
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It goes */
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };
