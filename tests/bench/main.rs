@@ -1,7 +1,7 @@
 //! `cargo bench`: our figure and the floor's, in the same run. Every line is `name value unit`.
 //!
 //! `KIZASHI_KAFKA=host:port cargo bench` measures over a broker as well. Names after `--` choose: throughput, ticket,
-//! freshness, views, layout, sql, idle; and doors, which needs a browser and runs only when it is named (`tests/bench/doors.sh`).
+//! freshness, views, layout, open, sql, idle; and doors, which needs a browser and runs only when it is named (`tests/bench/doors.sh`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod cpu;
@@ -12,6 +12,7 @@ mod idle;
 mod lake;
 mod latency;
 mod layout;
+mod open;
 mod statements;
 mod throughput;
 mod views;
@@ -40,6 +41,9 @@ fn main() {
     }
     if wants("layout") {
         layout::run(&runtime);
+    }
+    if wants("open") {
+        open::run(&runtime);
     }
     if wants("sql") {
         statements::run();

@@ -10,6 +10,7 @@ use deltalake_core::kernel::Add;
 use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::logstore::object_store::path::Path;
 use deltalake_core::logstore::object_store::{ObjectStore, ObjectStoreExt};
+use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use kizashi_model::derived::Derived;
 use kizashi_model::tables::{CHANGED_TAG, CHECKSUM_TAG, PARTITION_COLUMN, SETTLED_TAG, Table};
@@ -50,6 +51,15 @@ impl Fence for Unfenced {
     fn owns(&self, _: TopicPartition) -> bool {
         true
     }
+}
+
+/// What of a batch goes into one table.
+struct Part {
+    table: Table,
+    log: LogStoreRef,
+    version: u64,
+    days: Vec<DayRows>,
+    advance: Position,
 }
 
 /// What is said of data files.
@@ -165,6 +175,7 @@ impl Lake {
         now: Timestamp,
         counts: &mut Counts,
     ) -> Result<bool, LakeError> {
+        let mut parts = Vec::new();
         for table in commit_order(tables) {
             let offsets: Offsets = decoded.offsets_of(table).collect();
             let rows = match table {
@@ -176,9 +187,6 @@ impl Lake {
                 continue;
             }
             let days = rows.map_or(Ok(Vec::new()), |rows| rows.finish())?;
-            let entry = entry(tables, table)?;
-            let made = Made { now, changed: now, settled: None };
-            let adds = self.write_files(table, &entry.log, entry.version + 1, days, &made).await?;
             let mut advance = Position { offsets, ..Position::default() };
             if is_primary(table) {
                 let mine = |at: TopicPartition| advance.offsets.get(at).is_some();
@@ -186,16 +194,28 @@ impl Lake {
                 advance.seen = heard.map(|(at, source, sequence)| (at, source.to_owned(), sequence)).collect();
                 advance.foreign = decoded.foreign.iter().filter(|(at, _)| mine(*at)).collect();
             }
+            let entry = entry(tables, table)?;
+            parts.push(Part { table, log: entry.log.clone(), version: entry.version + 1, days, advance });
+        }
+        // Nobody knows of a file before its commit: all are written at once, and only the commits wait for each other.
+        let made = Made { now, changed: now, settled: None };
+        let written = try_join_all(parts.into_iter().map(|part| self.write_part(part, &made))).await?;
+        for (table, adds, advance) in written {
             if !advance.offsets.iter().all(|(at, _)| fence.owns(at)) {
                 return Ok(false);
             }
             counts.files += adds.len() as u64;
-            match entry.commit(Change { adds, advance }).await? {
+            match entry(tables, table)?.commit(Change { adds, advance }).await? {
                 Committed::Done => counts.commits += 1,
                 Committed::Anew => return Ok(false),
             }
         }
         Ok(true)
+    }
+
+    async fn write_part(&self, part: Part, made: &Made) -> Result<(Table, Vec<Add>, Position), LakeError> {
+        let adds = self.write_files(part.table, &part.log, part.version, part.days, made).await?;
+        Ok((part.table, adds, part.advance))
     }
 
     /// Puts one file per day in place. Nobody knows of them before the commit.

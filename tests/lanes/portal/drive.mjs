@@ -379,6 +379,22 @@ await scenario('history of a step is derived again and its end is told', {}, asy
   await page.locator('[data-test=apply]:enabled').waitFor();
 });
 
+await scenario('the lake is made anew and the copy removed; a tenant with checks is not erased', { refused: /409/ }, async (page, base) => {
+  await signIn(page, base, product, 'pipeline');
+  await page.locator('[data-test=rebuild-name]').fill('look');
+  await page.locator('[data-test=rebuild-begin]').click();
+  const made = page.locator('[data-test=rebuild]', { hasText: 'look' });
+  await made.filter({ hasText: 'Done' }).waitFor();
+  await made.filter({ hasText: 'in the first lake' }).waitFor();
+  await made.getByRole('button', { name: 'Remove' }).click();
+  await made.waitFor({ state: 'detached' });
+  await page.locator('[data-test=erase-tenant]').fill('aozora');
+  assert.ok(await page.locator('[data-test=erase]').isDisabled(), 'the name must be there twice');
+  await page.locator('[data-test=erase-confirm]').fill('aozora');
+  await page.locator('[data-test=erase]').click();
+  await page.getByRole('alert').filter({ hasText: 'still has checks' }).waitFor();
+});
+
 const front = await proxy(product.url, '/operations/kizashi/');
 await scenario('under a sub-path everything is asked for below it', {}, async (page, base) => {
   const outside = [];
