@@ -204,7 +204,9 @@ fn delta_columns(table: Table) -> Result<Vec<StructField>, LakeError> {
 }
 
 async fn create(table: Table, log: LogStoreRef, config: &LakeConfig) -> Result<(), LakeError> {
-    let retention = format!("interval {} milliseconds", config.log_retention.ms());
+    let after = |ms: i64| format!("interval {ms} milliseconds");
+    let retention = after(config.log_retention.ms());
+    let forgotten = after(config.log_retention.ms().saturating_mul(2));
     CreateBuilder::new()
         .with_log_store(log)
         .with_table_name(table.name())
@@ -212,8 +214,8 @@ async fn create(table: Table, log: LogStoreRef, config: &LakeConfig) -> Result<(
         .with_columns(delta_columns(table)?)
         .with_partition_columns([PARTITION_COLUMN])
         .with_configuration_property(TableProperty::LogRetentionDuration, Some(retention.as_str()))
-        // Files that a compaction replaced need not be named any longer than that in every checkpoint.
-        .with_configuration_property(TableProperty::DeletedFileRetentionDuration, Some(retention.as_str()))
+        // A checkpoint forgets a file that a merge replaced after this long: not before a sweep has come by and deleted it.
+        .with_configuration_property(TableProperty::DeletedFileRetentionDuration, Some(forgotten.as_str()))
         // If another process has made it in the meantime, it is opened.
         .with_save_mode(SaveMode::Ignore)
         .await
