@@ -60,7 +60,7 @@ pub struct NewErasure {
 
 /// Lists the tenants that are being erased.
 #[utoipa::path(
-    get, path = "/api/v1/erasures", tag = "pipeline",
+    get, path = "/api/v1/erasures", tag = "erasures",
     responses((status = 200, description = "Those that are not done to the last trace", body = Page<Erasure>), Refusals)
 )]
 pub async fn list(State(state): State<AppState>, caller: Caller) -> Result<Json<Page<Erasure>>, Error> {
@@ -75,7 +75,7 @@ fn all(state: &AppState) -> Page<Erasure> {
 /// Erases a tenant: its rows in every table of the lake, its states, problems and tickets. Accounts, the access log and the
 /// record of changes stay, and so does what the relay keeps until its retention. It goes on after a restart.
 #[utoipa::path(
-    post, path = "/api/v1/erasures", tag = "pipeline", request_body = NewErasure,
+    post, path = "/api/v1/erasures", tag = "erasures", request_body = NewErasure,
     responses(
         (status = 202, description = "It has begun", body = Page<Erasure>),
         (status = 409, description = "The tenant still has checks, or is being erased already", body = Problem,

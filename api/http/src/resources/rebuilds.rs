@@ -79,7 +79,7 @@ pub struct NewRebuild {
 
 /// Lists the rebuilds, and how far they are.
 #[utoipa::path(
-    get, path = "/api/v1/rebuilds", tag = "pipeline",
+    get, path = "/api/v1/rebuilds", tag = "rebuilds",
     responses((status = 200, description = "All of them", body = Page<Rebuild>), Refusals)
 )]
 pub async fn list(State(state): State<AppState>, caller: Caller) -> Result<Json<Page<Rebuild>>, Error> {
@@ -94,7 +94,7 @@ fn all(state: &AppState) -> Page<Rebuild> {
 /// Makes the lake anew from what the relay still has, in a folder of its own, with the steps as they are now. The first one is
 /// not touched. It goes on after a restart.
 #[utoipa::path(
-    post, path = "/api/v1/rebuilds", tag = "pipeline", request_body = NewRebuild,
+    post, path = "/api/v1/rebuilds", tag = "rebuilds", request_body = NewRebuild,
     responses(
         (status = 202, description = "It has begun", body = Page<Rebuild>),
         (status = 409, description = "There is one of that name, or there are too many", body = Problem,
@@ -129,7 +129,7 @@ fn is_name(name: &str) -> bool {
 
 /// Ends a rebuild and deletes its tables.
 #[utoipa::path(
-    delete, path = "/api/v1/rebuilds/{name}", tag = "pipeline",
+    delete, path = "/api/v1/rebuilds/{name}", tag = "rebuilds",
     params(("name" = String, Path, description = "The rebuild", example = "check")),
     responses(
         (status = 204, description = "It goes"),

@@ -189,7 +189,14 @@ fn another_tenant_in_a_body_is_not_there() {
     let own = alpha.post("/api/v1/tokens", &token(Value::Null));
     assert_eq!(own.json()["service"]["tenant"], "alpha", "a service of alpha, if nothing is said");
 
-    let named: BTreeSet<_> = tried.iter().map(|(method, path, ..)| (path.to_string(), method.to_string())).collect();
+    // For nobody of one tenant, not even for their own.
+    for tenant in ["alpha", "beta"] {
+        let erased = alpha.post("/api/v1/erasures", &json!({ "tenant": tenant, "confirm": tenant }));
+        erased.problem(403, "forbidden");
+    }
+    let refused = ("/api/v1/erasures".to_owned(), "POST".to_owned());
+    let named = tried.iter().map(|(method, path, ..)| (path.to_string(), method.to_string())).chain([refused]);
+    let named: BTreeSet<_> = named.collect();
     let bodies = CONTRACT.operations().into_iter().filter(|(path, method)| {
         let operation = &CONTRACT.0["paths"][path][method.to_lowercase()];
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];

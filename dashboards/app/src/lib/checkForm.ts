@@ -23,6 +23,7 @@ export const KINDS: Record<string, Field[]> = {
   disk: [needed('path'), field('warning_percent', 'number', '80'), field('critical_percent', 'number', '90')],
   cpu: [field('warning_percent', 'number', '90'), field('critical_percent', 'number', '98')],
   memory: [field('warning_percent', 'number', '90'), field('critical_percent', 'number', '95'), field('warning_swap_percent', 'number'), field('critical_swap_percent', 'number')],
+  pipeline: [field('warning_still', 'span', '30s'), field('critical_still', 'span', '2m'), field('warning_durable', 'span', '30s'), field('critical_durable', 'span', '5m')],
 };
 export const SCHEDULE: Field[] = [field('interval', 'span', '30s'), field('retry_interval', 'span', '10s'), field('timeout', 'span', '10s'), field('attempts', 'number', '3')];
 

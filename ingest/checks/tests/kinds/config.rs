@@ -50,12 +50,15 @@ fn every_kind_is_written_as_one_table() {
         id = "memory"
         enabled = false
         memory = { critical_swap_percent = 50 }
+        [[check]]
+        id = "pipeline"
+        pipeline = { warning_still = "1m", critical_still = "5m" }
     "#;
     let file: File = toml::from_str(text).unwrap();
     let kinds: Vec<&str> = file.check.iter().map(|check| check.kind.name()).collect();
     assert_eq!(kinds, Kind::NAMES);
     let attempts: Vec<u8> = file.check.iter().map(|check| check.attempts).collect();
-    assert_eq!(attempts, [3, 3, 3, 3, 1, 3, 3, 3]);
+    assert_eq!(attempts, [3, 3, 3, 3, 1, 3, 3, 3, 3]);
     for check in &file.check {
         assert_eq!(check.validate(), Ok(()), "{}", check.id);
         let written = toml::to_string(check).unwrap();
