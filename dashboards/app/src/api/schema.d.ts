@@ -220,13 +220,13 @@ export interface paths {
             cookie?: never;
         };
         /** Lists the tenants that are being erased. */
-        get: operations["pipeline_list"];
+        get: operations["erasures_list"];
         put?: never;
         /**
          * Erases a tenant: its rows in every table of the lake, its states, problems and tickets. Accounts, the access log and the
          *     record of changes stay, and so does what the relay keeps until its retention. It goes on after a restart.
          */
-        post: operations["pipeline_ask"];
+        post: operations["erasures_ask"];
         delete?: never;
         options?: never;
         head?: never;
@@ -459,13 +459,13 @@ export interface paths {
             cookie?: never;
         };
         /** Lists the rebuilds, and how far they are. */
-        get: operations["pipeline_list"];
+        get: operations["rebuilds_list"];
         put?: never;
         /**
          * Makes the lake anew from what the relay still has, in a folder of its own, with the steps as they are now. The first one is
          *     not touched. It goes on after a restart.
          */
-        post: operations["pipeline_begin"];
+        post: operations["rebuilds_begin"];
         delete?: never;
         options?: never;
         head?: never;
@@ -483,7 +483,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Ends a rebuild and deletes its tables. */
-        delete: operations["pipeline_remove"];
+        delete: operations["rebuilds_remove"];
         options?: never;
         head?: never;
         patch?: never;
@@ -5016,7 +5016,7 @@ export interface operations {
             };
         };
     };
-    pipeline_list: {
+    erasures_list: {
         parameters: {
             query?: never;
             header?: never;
@@ -5090,7 +5090,7 @@ export interface operations {
             };
         };
     };
-    pipeline_ask: {
+    erasures_ask: {
         parameters: {
             query?: never;
             header?: never;
@@ -6572,7 +6572,7 @@ export interface operations {
             };
         };
     };
-    pipeline_list: {
+    rebuilds_list: {
         parameters: {
             query?: never;
             header?: never;
@@ -6646,7 +6646,7 @@ export interface operations {
             };
         };
     };
-    pipeline_begin: {
+    rebuilds_begin: {
         parameters: {
             query?: never;
             header?: never;
@@ -6760,7 +6760,7 @@ export interface operations {
             };
         };
     };
-    pipeline_remove: {
+    rebuilds_remove: {
         parameters: {
             query?: never;
             header?: never;
