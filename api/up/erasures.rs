@@ -9,7 +9,8 @@ use futures::future::BoxFuture;
 use kizashi_desk::{By, ConfigurationAction, ConfigurationEdit, Desk};
 use kizashi_http::{ConfigurationError, ErasureState};
 use kizashi_lake::Lake;
-use kizashi_model::{Clock, TenantId};
+use kizashi_model::{Clock, TenantId, Topic};
+use kizashi_relay::Relay;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -17,11 +18,15 @@ use tracing::{info, warn};
 use super::checks::Checks;
 use super::parts::Parts;
 
-/// A store that is away, or a history that is being derived again, is waited for.
-const TRY_EVERY: Duration = Duration::from_secs(3);
+/// A store that is away, or a history that is being derived again, is waited for, longer and longer.
+const TRY_FIRST: Duration = Duration::from_secs(3);
+const TRY_LAST: Duration = Duration::from_secs(300);
+/// How long is waited for what is on its way.
+const ARRIVE_WAIT: Duration = Duration::from_secs(60);
 
 pub struct Erasures {
     lake: Lake,
+    relay: Arc<dyn Relay>,
     desk: Desk,
     clock: Clock,
     checks: Arc<Checks>,
@@ -33,7 +38,16 @@ pub struct Erasures {
 impl Erasures {
     pub fn new(parts: &Parts, clock: &Clock, checks: Arc<Checks>) -> Arc<Self> {
         let (lake, desk) = (parts.lake.clone(), parts.desk.clone());
-        Arc::new(Self { lake, desk, clock: clock.clone(), checks, asked: Notify::new(), reasons: Mutex::default() })
+        let relay = parts.relay.clone();
+        Arc::new(Self {
+            lake,
+            relay,
+            desk,
+            clock: clock.clone(),
+            checks,
+            asked: Notify::new(),
+            reasons: Mutex::default(),
+        })
     }
 
     /// Erases until `stop`. What breaks off then goes on at the next start.
@@ -42,6 +56,7 @@ impl Erasures {
     /// None; what fails is tried again, and the list says why it is not done.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<()> {
         let working = async {
+            let mut wait = TRY_FIRST;
             loop {
                 let mut failed = false;
                 for of in self.lake.erasures().into_iter().filter(|of| of.erased_at.is_none()) {
@@ -49,8 +64,10 @@ impl Erasures {
                 }
                 let next = self.asked.notified();
                 if failed {
-                    tokio::select! { () = next => {}, () = tokio::time::sleep(TRY_EVERY) => {} }
+                    tokio::select! { () = next => {}, () = tokio::time::sleep(wait) => {} }
+                    wait = (wait * 2).min(TRY_LAST);
                 } else {
+                    wait = TRY_FIRST;
                     next.await;
                 }
             }
@@ -61,8 +78,11 @@ impl Erasures {
 
     async fn erase(&self, tenant: &TenantId) -> bool {
         let done = async {
-            let tickets = self.desk.erase_tenant(tenant).await?;
-            anyhow::Ok((tickets, self.lake.erase(tenant, &self.clock).await?))
+            let mut rows = self.desk.erase_tenant(tenant).await?;
+            self.arrive().await?;
+            let lake = self.lake.erase(tenant, &self.clock).await?;
+            rows += self.desk.erase_tenant(tenant).await?;
+            anyhow::Ok((rows, lake))
         };
         match done.await {
             Ok((database, lake)) => {
@@ -76,6 +96,15 @@ impl Erasures {
                 false
             }
         }
+    }
+
+    /// Until the lake has what is on the relay now.
+    async fn arrive(&self) -> Result<()> {
+        let end = tokio::time::timeout(ARRIVE_WAIT, self.relay.end_offsets(&Topic::ALL)).await??;
+        let mut progress = self.lake.progress();
+        // What takes longer is found when the last trace goes.
+        let _ = tokio::time::timeout(ARRIVE_WAIT, progress.wait_for(|at| at.reached(&end))).await;
+        Ok(())
     }
 
     fn reasons(&self) -> std::sync::MutexGuard<'_, BTreeMap<TenantId, String>> {

@@ -148,7 +148,10 @@ impl Rebuilds {
     }
 
     async fn rebuild(&self, name: &str, plan: &Plan, stop: &CancellationToken) -> Result<()> {
-        let goal = offsets(&plan.goal);
+        // What the relay has no more is not waited for.
+        let end = tokio::time::timeout(ASK_WAIT, self.relay.end_offsets(&Topic::ALL)).await;
+        let end = end.context("the relay does not answer")??;
+        let goal: Offsets = offsets(&plan.goal).iter().filter(|(at, _)| end.get(*at).is_some()).collect();
         let lake = Lake::open(&self.folder.join(name), self.config.clone()).await?;
         lake.set_steps(self.pipeline.steps()).await?;
         let reading = Reading { group: group(name), records_per_second: plan.records_per_second };
@@ -208,6 +211,11 @@ impl Rebuilds {
     async fn begin(&self, name: &str, records_per_second: Option<u64>, by: &By) -> Result<(), ConfigurationError> {
         if self.known().contains_key(name) {
             return Err(ConfigurationError::Conflict(format!("there is a rebuild {name}: remove it first")));
+        }
+        if self.folder.join(name).exists() {
+            let folder = self.folder.join(name);
+            let left = format!("{} is there and is no rebuild: remove it, or use another name", folder.display());
+            return Err(ConfigurationError::Conflict(left));
         }
         if self.known().len() >= REBUILDS_MAX {
             return Err(ConfigurationError::Conflict(format!("there are {REBUILDS_MAX} rebuilds: remove one first")));

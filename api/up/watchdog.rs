@@ -32,7 +32,14 @@ impl Watchdog {
             let key = (result.tenant.clone(), result.check_id.clone());
             let known = match states.remove(&key) {
                 Some(known) => Some(known),
-                None => self.desk.state(&key.0, &key.1).await.ok().flatten().map(|state| (*state).clone()),
+                None => match self.desk.state(&key.0, &key.1).await {
+                    Ok(known) => known.map(|state| (*state).clone()),
+                    Err(error) => {
+                        // Judged without what went before it would be a problem of its own.
+                        warn!("the pipeline is not judged: {error}");
+                        continue;
+                    }
+                },
             };
             let (after, event) = kizashi_monitor::step(known.as_ref(), &result);
             states.insert(key, after);

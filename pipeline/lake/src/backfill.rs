@@ -184,7 +184,6 @@ impl Lake {
         if inputs.is_empty() {
             return Err(LakeError::Config(format!("no step fills {}", table.name())));
         }
-        self.check_kept(job, steps, now)?;
         for _ in 0..TRIES_MAX {
             {
                 let mut tables = self.inner.tables.lock().await;
@@ -193,6 +192,7 @@ impl Lake {
                     of.held = true;
                     return Ok((of.log.clone(), still_there(plan, &of.log).await?));
                 }
+                self.check_kept(job, steps, now)?;
                 if is_even(&tables, table) {
                     let plan = self.plan(job, steps, &tables).await?;
                     let of = entry(&mut tables, table)?;
@@ -351,6 +351,8 @@ impl Lake {
             }
             let removes = plan.replaced.iter().map(|path| removed(path, now)).collect();
             let outcome = of.commit_replaced(removes, adds.clone()).await;
+            // Whoever is about to replace these very files looks anew.
+            of.reloads = of.reloads.wrapping_add(1);
             self.tail_stands_at(&tables, false);
             // The next look says whether it is there.
             drop(tables);

@@ -146,7 +146,7 @@ impl LakeTable {
         self.version = snapshot.version();
         self.position = position;
         self.checkpoint = checkpoint;
-        self.reloads += 1;
+        self.reloads = self.reloads.wrapping_add(1);
         self.stale = false;
         Ok(())
     }

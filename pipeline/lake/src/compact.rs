@@ -59,6 +59,7 @@ impl Lake {
         let _alone = self.inner.rewriting.lock().await;
         let mut found = self.found(table).await?;
         self.leave_damaged(&mut found);
+        let table = found.table;
         let config = &self.inner.config;
         let store = found.log.object_store(None);
         for (day, group) in
@@ -84,7 +85,7 @@ impl Lake {
             let mut adds = self.write_files(table, &found.log, found.version + 1, rows, &made).await?;
             adds.iter_mut().for_each(|add| add.data_change = false);
             let removes = group.iter().map(|file| file.remove_action(false)).collect();
-            if !self.replace(table, &found, Rewritten { removes, adds, rows_left_out: 0 }).await? {
+            if !self.replace(&found, Rewritten { removes, adds, rows_left_out: 0 }).await? {
                 break;
             }
         }

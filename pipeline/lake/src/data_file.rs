@@ -14,14 +14,19 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 
 use crate::LakeError;
+use crate::compact::bytes_in_memory;
 use crate::error::{internal, reason};
 use crate::rows::file_schema;
 
 /// Rows that are read at a time. Their names are looked up once each, so there should be many rows of each.
 const BATCH_ROWS: usize = 65_536;
+/// Fewer where rows are large.
+const BATCH_BYTES: u64 = 32 * 1024 * 1024;
+/// By how much encoded rows may grow when they are written out.
+const GUESS: u64 = 8;
 
 /// Hands over the rows of a file as they are in files of ours, some at a time. `path` as the log has it, and so its sum.
 ///
@@ -70,8 +75,16 @@ impl DataFile {
         Ok(Self { table, path: path.to_owned(), bytes, metadata: named.unwrap_or(metadata) })
     }
 
-    pub fn metadata(&self) -> &ParquetMetaData {
-        self.metadata.metadata()
+    /// What a row takes in memory, on average; of a file that does not say how large its texts are, a guess that is rather too
+    /// high.
+    pub fn row_bytes(&self) -> u64 {
+        let metadata = self.metadata.metadata();
+        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0).max(1);
+        let guess = || {
+            let bytes: i64 = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size).sum();
+            u64::try_from(bytes).unwrap_or(0).saturating_mul(GUESS)
+        };
+        bytes_in_memory(metadata).unwrap_or_else(guess).div_ceil(rows)
     }
 
     /// Hands over its rows, or those of a selection.
@@ -113,7 +126,8 @@ impl DataFile {
 
     fn builder(&self) -> ParquetRecordBatchReaderBuilder<Bytes> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.metadata.clone());
-        builder.with_batch_size(BATCH_ROWS)
+        let rows = usize::try_from(BATCH_BYTES / self.row_bytes().max(1)).unwrap_or(BATCH_ROWS);
+        builder.with_batch_size(rows.clamp(1, BATCH_ROWS))
     }
 
     fn broken(&self, error: &dyn std::error::Error) -> LakeError {

@@ -1,9 +1,10 @@
 //! All rows of a tenant taken out of every table, for good.
 //!
 //! First the files that hold some are written anew without them, and those that they were in are deleted at once, older
-//! versions or not. What is left are names in the entries of the logs and files whose commit never came; both go when
-//! `log_retention` has passed, because a writer that was stopped for shorter must still find the entries. What was asked for
-//! is written down beside the tables until then, so it goes on after a crash. To do it again changes nothing.
+//! versions or not. What is left are names in the entries of the logs; they go when `log_retention` has passed, because a
+//! writer that was stopped for shorter must still find the entries. Then it is looked once more whether rows came that were on
+//! their way. What was asked for is written down beside the tables until then, so it goes on after a crash. To do it again
+//! changes nothing. (A file whose commit never came is deleted after the next start, as always.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
@@ -26,7 +27,7 @@ use crate::compact::tag;
 use crate::error::{internal, reason, unavailable};
 use crate::open::{Lake, entry};
 use crate::retention::Kept;
-use crate::settle::Rewritten;
+use crate::settle::{How, Rewritten};
 
 /// Beside the tables, which other readers and the deletion of files leave alone.
 const FOLDER: &str = "_erasures/";
@@ -75,6 +76,10 @@ impl Lake {
     pub async fn erase(&self, tenant: &TenantId, clock: &Clock) -> Result<u64, LakeError> {
         let asked = self.erasing().get(tenant).cloned();
         let mut asked = asked.ok_or_else(|| LakeError::Config(format!("nobody asked to erase {tenant}")))?;
+        // Before anything is written.
+        if let Some(of) = self.inner.tables.lock().await.iter().find(|of| of.held) {
+            return Err(busy(of.table));
+        }
         let tables: Vec<Table> = self.inner.tables.lock().await.iter().map(|of| of.table).collect();
         for table in tables {
             // What was in the files is counted again after a crash between the commit and this: rather too many than none.
@@ -98,31 +103,29 @@ impl Lake {
                 let mut tables = self.inner.tables.lock().await;
                 let entry = entry(&mut tables, table)?;
                 if entry.held {
-                    let reason = "its history is being derived again: wait for its end".to_owned();
-                    return Err(LakeError::Unavailable { table: table.name(), doing: "erased from", reason });
+                    return Err(busy(table));
                 }
                 if entry.stale {
                     entry.reload().await?;
                 }
             }
             let found = self.found(table).await?;
+            let table = found.table;
             let mut whole = true;
             for (day, files) in found.by_day() {
                 let mut of_day = Rewritten { removes: Vec::new(), adds: Vec::new(), rows_left_out: 0 };
                 for file in files.into_iter().filter(|file| may_hold(file, tenant)) {
-                    let settled = tag(file, SETTLED_TAG);
-                    let mut one = self.rewrite(table, &found, day, &[file], (&kept, settled), now).await?;
-                    if one.rows_left_out > 0 {
-                        of_day.removes.append(&mut one.removes);
-                        of_day.adds.append(&mut one.adds);
-                        of_day.rows_left_out += one.rows_left_out;
-                    }
+                    let how = How { kept: &kept, settled: tag(file, SETTLED_TAG), only_if_left_out: true };
+                    let mut one = self.rewrite(&found, day, &[file], &how, now).await?;
+                    of_day.removes.append(&mut one.removes);
+                    of_day.adds.append(&mut one.adds);
+                    of_day.rows_left_out += one.rows_left_out;
                 }
                 if of_day.removes.is_empty() {
                     continue;
                 }
                 let count = of_day.rows_left_out;
-                whole = self.replace(table, &found, of_day).await?;
+                whole = self.replace(&found, of_day).await?;
                 if !whole {
                     break;
                 }
@@ -151,10 +154,33 @@ impl Lake {
             return Ok(());
         }
         let tables: Vec<Table> = self.inner.tables.lock().await.iter().map(|of| of.table).collect();
+        let mut done = Vec::new();
+        for tenant in over {
+            // What was on its way then came later.
+            let mut late = 0;
+            for table in &tables {
+                late += self.erase_from(*table, &tenant, now).await?;
+            }
+            let known = self.erasing().get(&tenant).cloned();
+            match known {
+                Some(of) if late > 0 => {
+                    self.note(Erasure { rows: of.rows + late, erased_at: Some(now), ..of }).await?;
+                }
+                Some(of) if is_over(&of) => done.push(tenant),
+                _ => {}
+            }
+        }
+        if done.is_empty() {
+            return Ok(());
+        }
         for table in tables {
             self.trim(table, now).await?;
         }
-        for tenant in over {
+        for tenant in done {
+            // It may have been asked for again meanwhile.
+            if !self.erasing().get(&tenant).is_some_and(is_over) {
+                continue;
+            }
             match self.inner.store.delete(&self.noted_at(&tenant)?).await {
                 Ok(()) | Err(ObjectStoreError::NotFound { .. }) => {}
                 Err(error) => return Err(away("written", &error)),
@@ -207,6 +233,11 @@ fn folder(root: &Url) -> Result<Path, LakeError> {
 
 fn away(doing: &'static str, error: &ObjectStoreError) -> LakeError {
     LakeError::Unavailable { table: ANYWHERE, doing, reason: reason(error) }
+}
+
+fn busy(table: Table) -> LakeError {
+    let reason = "its history is being derived again: wait for its end".to_owned();
+    LakeError::Unavailable { table: table.name(), doing: "erased from", reason }
 }
 
 /// By what the log says of the file.

@@ -22,7 +22,7 @@ pub(crate) struct Gathered {
 }
 
 fn reloads(tables: &[LakeTable]) -> u64 {
-    tables.iter().map(|table| table.reloads).sum()
+    tables.iter().fold(0, |all: u64, table| all.wrapping_add(table.reloads))
 }
 
 impl Gathered {

@@ -185,7 +185,8 @@ pub(crate) async fn open_table(
         checkpoint: 0,
         files_new: usize::MAX,
         looked_at: None,
-        reloads: 0,
+        // One that is opened again is not taken for the one before.
+        reloads: getrandom::u64().map_err(internal)?,
         held: false,
         stale: true,
     };
@@ -261,5 +262,10 @@ pub(crate) fn check_fits(table: Table, snapshot: &Snapshot) -> Result<(), LakeEr
 
 /// The entry of a table in [`Inner::tables`].
 pub(crate) fn entry(tables: &mut [LakeTable], table: Table) -> Result<&mut LakeTable, LakeError> {
-    tables.iter_mut().find(|of| of.table == table).ok_or_else(|| internal(format!("{} is not open", table.name())))
+    let gone = || LakeError::Unavailable {
+        table: table.name(),
+        doing: "found",
+        reason: "its step is not among the steps any more".to_owned(),
+    };
+    tables.iter_mut().find(|of| of.table == table).ok_or_else(gone)
 }

@@ -112,28 +112,34 @@ impl Kept {
     }
 }
 
+/// Tenants of whom a rule speaks.
+fn named(rules: &[KeepRule]) -> impl Iterator<Item = &str> {
+    rules.iter().filter_map(|rule| rule.tenant.as_ref()).map(TenantId::as_str)
+}
+
+/// By the rule that says most.
+fn keep(rules: &[KeepRule], table: &str, tenant: Option<&str>) -> Keep {
+    let fits = |rule: &&KeepRule| {
+        rule.table.as_deref().is_none_or(|of| of == table)
+            && rule.tenant.as_ref().is_none_or(|of| Some(of.as_str()) == tenant)
+    };
+    let most = rules.iter().filter(fits).max_by_key(|rule| (rule.tenant.is_some(), rule.table.is_some()));
+    most.map_or(Keep::Forever, |rule| rule.keep)
+}
+
 /// What is kept of a table's day.
 pub(crate) fn kept(rules: &[KeepRule], table: &str, day: i32, now: Timestamp) -> Kept {
-    let of = |tenant: Option<&str>| {
-        let fits = |rule: &&KeepRule| {
-            rule.table.as_deref().is_none_or(|of| of == table)
-                && rule.tenant.as_ref().is_none_or(|of| Some(of.as_str()) == tenant)
-        };
-        // The later of two that say as much.
-        let most = rules.iter().filter(fits).max_by_key(|rule| (rule.tenant.is_some(), rule.table.is_some()));
-        most.map_or(Keep::Forever, |rule| rule.keep)
-    };
-    let named = rules.iter().filter_map(|rule| rule.tenant.as_ref()).map(TenantId::as_str);
-    let rest_is_over = of(None).is_over(day, now);
+    let is_over = |tenant: Option<&str>| keep(rules, table, tenant).is_over(day, now);
+    let rest_is_over = is_over(None);
     // Those who fare otherwise than the rest.
-    let others = named.filter(|tenant| of(Some(tenant)).is_over(day, now) != rest_is_over).map(str::to_owned).collect();
+    let others = named(rules).filter(|tenant| is_over(Some(tenant)) != rest_is_over).map(str::to_owned).collect();
     if rest_is_over { Kept::Only(others) } else { Kept::AllBut(others) }
 }
 
 /// The shortest time for which anybody's rows of a table are kept.
 pub(crate) fn shortest(rules: &[KeepRule], table: &str) -> Keep {
-    let of = rules.iter().filter(|rule| rule.table.as_deref().is_none_or(|of| of == table));
-    let spans = of.filter_map(|rule| match rule.keep {
+    let all = named(rules).map(Some).chain([None]).map(|tenant| keep(rules, table, tenant));
+    let spans = all.filter_map(|keep| match keep {
         Keep::For(span) => Some(span),
         Keep::Forever => None,
     });
@@ -205,6 +211,15 @@ mod tests {
             "a rule for a tenant says more than one for a table"
         );
         assert_eq!(told("check_results", 401), "only bank");
+    }
+
+    #[test]
+    fn the_shortest_time_is_that_of_a_rule_that_holds() {
+        let rules =
+            rules(&[(None, None, "30d"), (Some("samples"), None, "400d"), (Some("samples"), Some("acme"), "90d")]);
+        assert_eq!(shortest(&rules, "samples").to_string(), "90d");
+        assert_eq!(shortest(&rules, "problems").to_string(), "30d");
+        assert_eq!(shortest(&[], "samples"), Keep::Forever);
     }
 
     #[test]
