@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
+use super::items;
 use super::tickets::text;
 use crate::cli::{EraseArgs, Place};
 use crate::client::Client;
@@ -62,8 +63,4 @@ fn told(erasure: &Value) -> String {
         erasure["rows"],
         text(erasure, "asked_at")
     )
-}
-
-fn items(answer: &Value) -> Result<&Vec<Value>> {
-    answer["items"].as_array().context("the answer holds no erasures")
 }

@@ -19,7 +19,17 @@ pub mod validate;
 
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+/// What a list of the API holds.
+///
+/// # Errors
+/// When the answer is no list.
+fn items(answer: &Value) -> Result<&Vec<Value>> {
+    answer["items"].as_array().context("the answer is no list")
+}
 
 /// Shown on standard error, and only when somebody looks.
 pub fn progress(of: u64, what: &'static str) -> ProgressBar {

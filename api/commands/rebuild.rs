@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use super::items;
 use super::tickets::text;
 use crate::cli::{Place, RebuildArgs};
 use crate::client::Client;
@@ -68,8 +69,4 @@ fn told(rebuild: &Value) -> String {
         rebuild["records"],
         text(rebuild, "asked_at")
     )
-}
-
-fn items(answer: &Value) -> Result<&Vec<Value>> {
-    answer["items"].as_array().context("the answer holds no rebuilds")
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use super::items;
 use super::tickets::text;
 use crate::cli::{ApplyArgs, Place, StepsArgs};
 use crate::client::Client;
@@ -101,8 +102,4 @@ fn told(backfill: &Value) -> String {
         backfill["rows_read"],
         backfill["refused"]
     )
-}
-
-fn items(answer: &Value) -> Result<&Vec<Value>> {
-    answer["items"].as_array().context("the answer holds no steps")
 }

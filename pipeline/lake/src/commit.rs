@@ -62,8 +62,7 @@ impl LakeTable {
     /// # Errors
     /// As [`LakeTable::commit`].
     pub async fn commit_merged(&mut self, removes: Vec<Remove>, adds: Vec<Add>) -> Result<Committed, LakeError> {
-        let actions = removes.into_iter().map(Action::Remove).chain(adds.into_iter().map(Action::Add)).collect();
-        self.write(actions, DeltaOperation::Optimize { predicate: None, target_size: 0 }, Vec::new()).await
+        self.exchange(removes, adds, DeltaOperation::Optimize { predicate: None, target_size: 0 }).await
     }
 
     /// Replaces files by files of fewer rows.
@@ -71,8 +70,7 @@ impl LakeTable {
     /// # Errors
     /// As [`LakeTable::commit`].
     pub async fn commit_left_out(&mut self, removes: Vec<Remove>, adds: Vec<Add>) -> Result<Committed, LakeError> {
-        let actions = removes.into_iter().map(Action::Remove).chain(adds.into_iter().map(Action::Add)).collect();
-        self.write(actions, DeltaOperation::Delete { predicate: None }, Vec::new()).await
+        self.exchange(removes, adds, DeltaOperation::Delete { predicate: None }).await
     }
 
     /// Puts files in the place of others, with other rows.
@@ -80,9 +78,18 @@ impl LakeTable {
     /// # Errors
     /// As [`LakeTable::commit`].
     pub async fn commit_replaced(&mut self, removes: Vec<Remove>, adds: Vec<Add>) -> Result<Committed, LakeError> {
-        let actions = removes.into_iter().map(Action::Remove).chain(adds.into_iter().map(Action::Add)).collect();
         let partition_by = Some(vec![PARTITION_COLUMN.to_owned()]);
-        let operation = DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by, predicate: None };
+        self.exchange(removes, adds, DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by, predicate: None })
+            .await
+    }
+
+    async fn exchange(
+        &mut self,
+        removes: Vec<Remove>,
+        adds: Vec<Add>,
+        operation: DeltaOperation,
+    ) -> Result<Committed, LakeError> {
+        let actions = removes.into_iter().map(Action::Remove).chain(adds.into_iter().map(Action::Add)).collect();
         self.write(actions, operation, Vec::new()).await
     }
 

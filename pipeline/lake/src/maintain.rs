@@ -90,10 +90,11 @@ impl Lake {
             }
             (entry.log.clone(), std::mem::replace(&mut entry.checkpoint, entry.version))
         };
-        let version = self.checkpoint(table, &log).await?.unwrap_or(before);
+        let delta = checkpointed(table, log).await?;
+        let version = delta.version().unwrap_or(before);
         let round = every * CHECKPOINTS_PER_CLEANUP;
         if version / round > before / round {
-            self.clean(table, &log, now).await?;
+            self.clean(table, &delta, now).await?;
         }
         Ok(())
     }
@@ -104,29 +105,18 @@ impl Lake {
     /// `Unavailable` when the store fails.
     pub(crate) async fn trim(&self, table: Table, now: Timestamp) -> Result<(), LakeError> {
         let log = entry(&mut self.inner.tables.lock().await, table)?.log.clone();
-        self.checkpoint(table, &log).await?;
-        self.clean(table, &log, now).await
+        let delta = checkpointed(table, log).await?;
+        self.clean(table, &delta, now).await
     }
 
-    /// Answers the version that it is of.
-    async fn checkpoint(&self, table: Table, log: &LogStoreRef) -> Result<Option<u64>, LakeError> {
-        let away = unavailable(table, "checkpointed");
-        let mut delta = DeltaTable::new(log.clone());
-        delta.load().await.map_err(&away)?;
-        create_checkpoint(&delta, None).await.map_err(&away)?;
-        Ok(delta.version())
-    }
-
-    async fn clean(&self, table: Table, log: &LogStoreRef, now: Timestamp) -> Result<(), LakeError> {
-        let away = unavailable(table, "swept");
-        let mut delta = DeltaTable::new(log.clone());
-        delta.load().await.map_err(&away)?;
+    async fn clean(&self, table: Table, delta: &DeltaTable, now: Timestamp) -> Result<(), LakeError> {
         // First, because it reads the log as it was loaded.
         for mode in [VacuumMode::Lite, VacuumMode::Full] {
-            self.sweep(table, &delta, mode, now).await?;
+            self.sweep(table, delta, mode, now).await?;
         }
         let cutoff = now.0.saturating_sub(self.inner.config.log_retention.ms());
-        cleanup_expired_logs_for(delta.version().unwrap_or(0), log.as_ref(), cutoff, None).await.map_err(&away)?;
+        let (version, log) = (delta.version().unwrap_or(0), delta.log_store());
+        cleanup_expired_logs_for(version, log.as_ref(), cutoff, None).await.map_err(unavailable(table, "swept"))?;
         Ok(())
     }
 
@@ -162,6 +152,15 @@ impl Lake {
         }
         Ok(())
     }
+}
+
+/// The table, at the version of which there is a checkpoint now.
+async fn checkpointed(table: Table, log: LogStoreRef) -> Result<DeltaTable, LakeError> {
+    let away = unavailable(table, "checkpointed");
+    let mut delta = DeltaTable::new(log);
+    delta.load().await.map_err(&away)?;
+    create_checkpoint(&delta, None).await.map_err(&away)?;
+    Ok(delta)
 }
 
 #[derive(Debug)]

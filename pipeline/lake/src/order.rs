@@ -55,6 +55,11 @@ pub(crate) fn day(micros: i64) -> i32 {
     Timestamp(micros.div_euclid(1_000)).day()
 }
 
+/// When a day is over, in milliseconds since the epoch.
+pub(crate) fn day_end(day: i32) -> i64 {
+    (i64::from(day) + 1) * 86_400_000
+}
+
 /// A column of names as the place of each among them in alphabetical order; a null comes first.
 struct Ranked {
     ranks: Vec<u32>,

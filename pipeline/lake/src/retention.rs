@@ -8,10 +8,11 @@ use kizashi_model::{Span, TenantId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::order::day_end;
+
 const RULES_MAX: usize = 10_000;
 /// Rows of a day go together, so nothing is kept for less.
 const KEEP_MIN: Span = Span::from_secs(86_400);
-const DAY_MS: i64 = 86_400_000;
 
 /// Rows that are kept for so long after the end of their UTC day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,10 +73,9 @@ impl fmt::Display for Keep {
 impl Keep {
     /// Whether rows of that day are not kept any more.
     pub(crate) fn is_over(self, day: i32, now: Timestamp) -> bool {
-        let ended = (i64::from(day) + 1) * DAY_MS;
         match self {
             Self::Forever => false,
-            Self::For(span) => now.0.saturating_sub(ended) > span.ms(),
+            Self::For(span) => now.0.saturating_sub(day_end(day)) > span.ms(),
         }
     }
 }
@@ -179,7 +179,7 @@ fn is_name(table: &str) -> bool {
 mod tests {
     use super::*;
 
-    const NOW: Timestamp = Timestamp(1_000 * DAY_MS);
+    const NOW: Timestamp = Timestamp(1_000 * 86_400_000);
 
     fn rules(of: &[(Option<&str>, Option<&str>, &str)]) -> Vec<KeepRule> {
         let rule = |(table, tenant, keep): &(Option<&str>, Option<&str>, &str)| KeepRule {

@@ -23,6 +23,7 @@ use crate::compact::{MERGE_BYTES_MAX, changed, sort_column, tag};
 use crate::data_file::DataFile;
 use crate::error::{internal, unavailable};
 use crate::open::{Lake, entry};
+use crate::order::day_end;
 use crate::parquet_file::GROUP_ROWS_MIN;
 use crate::retention::{Kept, kept};
 use crate::rows::Rows;
@@ -32,7 +33,6 @@ use crate::runs::{Run, Runs};
 const LOOK_EVERY_MS: i64 = 600_000;
 /// Days of one table in a round: what is left waits for the next, so that new rows are not kept waiting.
 const DAYS_MAX: usize = 2;
-const DAY_MS: i64 = 86_400_000;
 /// Rows that came late are put to the others of their day when they are this part of them, or in many files.
 const LATE_SHARE: usize = 8;
 
@@ -164,8 +164,7 @@ impl Lake {
         now: Timestamp,
     ) -> Option<(Kept, Vec<&'f LogicalFileView>)> {
         let config = &self.inner.config;
-        let ended = (i64::from(day) + 1) * DAY_MS;
-        if now.0 < ended.saturating_add(config.settle_after.ms()) {
+        if now.0 < day_end(day).saturating_add(config.settle_after.ms()) {
             return None;
         }
         let kept = kept(&config.retention, table.name(), day, now);

@@ -12,7 +12,7 @@ use crate::faulty::{Fault, Faulty};
 use crate::log::{Contents, Log, NOW, RESULTS_0, event, mixed, push, result};
 use crate::readback::{contents, count, delta};
 
-async fn open(root: &Path, config: LakeConfig) -> Lake {
+pub async fn open(root: &Path, config: LakeConfig) -> Lake {
     Lake::open_on(Arc::new(Faulty::new(Fault::None)), root, config).await.unwrap()
 }
 

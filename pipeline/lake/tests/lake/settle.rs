@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use datafusion::parquet::file::reader::{FileReader, SerializedFileReader};
 use datafusion::parquet::file::statistics::Statistics;
@@ -11,17 +10,13 @@ use kizashi_model::tables::Table;
 use kizashi_model::{Span, TenantId, Timestamp};
 use kizashi_relay::Batch;
 
-use crate::faulty::{Fault, Faulty};
 use crate::log::{NOW, RESULTS_0, event, push, result};
+use crate::maintenance::open;
 use crate::readback::{delta, rows};
 
 const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
 const TODAY: Timestamp = Timestamp(NOW.0 / DAY_MS * DAY_MS);
-
-pub async fn open(root: &Path, config: LakeConfig) -> Lake {
-    Lake::open_on(Arc::new(Faulty::new(Fault::None)), root, config).await.unwrap()
-}
 
 /// Commits results of these tenants and checks, each so often from `slot` on, one every second.
 pub async fn commit(lake: &Lake, slot: Timestamp, each: i64, of: &[(&str, &str)]) {
